@@ -1,0 +1,79 @@
+# Clew: a node agent that traces the HTTP traffic of unmodified programs.
+# `make` alone lists what can be made.
+
+SHELL   := /bin/bash
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+IMAGE   ?= clew:$(VERSION)
+ARGS    ?=
+GO      ?= go
+# The container builder: the first that is there and answers.
+BUILDER ?= $(shell for b in docker podman buildah; do $$b info >/dev/null 2>&1 && echo $$b && break; done)
+CACHE   := $(CURDIR)/.cache
+LDFLAGS := -s -w -X main.version=$(VERSION)
+C_FILES  = $(shell find bpf -name '*.c' -o -name '*.h' | grep -v vmlinux)
+TESTS   ?= ./...
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: ## build the static binary bin/clew
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/clew ./cmd/agent
+
+.PHONY: run
+run: build ## build and run the agent here (needs root; ARGS="-o json" passes flags)
+	bin/clew $(ARGS)
+
+.PHONY: demo
+demo: build ## a few small services, traced on the console, gone with Ctrl-C
+	test/demo/run
+
+.PHONY: install
+install: ## install what building and testing need (Debian packages, cached tools)
+	test/install
+
+.PHONY: test
+test: install build ## install what is missing, then run all tests (needs root)
+	$(GO) test -race -count=1 -timeout 30m $(TESTS)
+	cd test/deploy && $(GO) test -count=1 ./...
+
+.PHONY: test-kernels
+test-kernels: install ## load and trace on other kernels under QEMU
+	$(MAKE) -C test/kernels
+
+.PHONY: lint
+lint: $(CACHE)/golangci-lint ## linters for Go, C and the layout of the house
+	$(CACHE)/golangci-lint run
+	clang-format-19 --dry-run --Werror $(C_FILES)
+	.ci/laws
+
+.PHONY: fmt
+fmt: ## format Go and C
+	gofmt -w $$(git ls-files -co --exclude-standard '*.go' | xargs grep -L '^// Code generated')
+	clang-format-19 -i $(C_FILES)
+
+.PHONY: generate
+generate: ## rebuild the BPF objects and their Go bindings (needs clang-19)
+	$(GO) generate ./probes
+
+.PHONY: bench
+bench: build ## cost in the traced programs: see docs/performance.md
+	test/bench/run
+
+.PHONY: image
+image: ## build the container image with docker, podman or buildah
+	@test -n "$(BUILDER)" || { echo "make image: no docker, podman or buildah that answers" >&2; exit 1; }
+	$(BUILDER) build --build-arg VERSION=$(VERSION) $(if $(GO_IMAGE),--build-arg GO_IMAGE=$(GO_IMAGE)) -t $(IMAGE) .
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin $(CACHE)
+
+$(CACHE)/golangci-lint: .ci/tools/go.mod
+	@mkdir -p $(CACHE)
+	$(GO) -C .ci/tools build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@

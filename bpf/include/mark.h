@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Rung 0 of propagation: both ends of a connection are in this kernel, so the
+ * client leaves its context under the sequence number of its request's first
+ * byte, and the server, who receives that byte, finds it. Nothing is written to
+ * the wire or to a program.
+ *
+ * The mark must be in the map before the bytes leave, so only hooks that run
+ * before the copy may put one (tp_btf/tcp_sendmsg_locked, fentry or kprobe of
+ * tcp_sendmsg).
+ */
+#ifndef CLEW_MARK_H
+#define CLEW_MARK_H
+
+#include "trace.h"
+
+/* A request may wait in a listener's backlog; longer, and the number may be another's. */
+#define MARK_FRESH_NS (30ULL * 1000000000)
+
+struct mark_key {
+	__u8 addr[16]; /* client's, as the server sees it: survives DNAT, not SNAT */
+	__u32 seq;
+	__u16 port;
+	__u16 pad;
+};
+
+struct mark {
+	struct context context;
+	__u64 time_ns;
+};
+
+/*
+ * Key: where the request's first byte comes from. Put by the client's send,
+ * taken by the server's receive. LRU: a mark for another host is never taken
+ * and ages out; evicted too early, the server's span has no parent.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct mark_key);
+	__type(value, struct mark);
+} marks SEC(".maps");
+
+static __always_inline void mark_put(const struct message *m, __u32 seq)
+{
+	struct mark_key key = { .seq = seq, .port = m->local_port };
+	struct mark mark = { .time_ns = bpf_ktime_get_ns() };
+
+	__builtin_memcpy(key.addr, m->local, 16);
+	__builtin_memcpy(mark.context.trace_id, m->trace.trace_id, 16);
+	__builtin_memcpy(mark.context.span_id, m->trace.span_id, 8);
+	mark.context.sampled = !!(m->flags & MESSAGE_SAMPLED);
+	bpf_map_update_elem(&marks, &key, &mark, BPF_ANY);
+}
+
+/* Takes the mark of the request that begins at `seq`; returns whether there was one. */
+static __always_inline bool mark_take(const struct message *m, __u32 seq, struct context *out)
+{
+	struct mark_key key = { .seq = seq, .port = m->remote_port };
+	struct mark *mark;
+	bool fresh;
+
+	__builtin_memcpy(key.addr, m->remote, 16);
+	mark = bpf_map_lookup_elem(&marks, &key);
+	if (!mark)
+		return false;
+	fresh = bpf_ktime_get_ns() - mark->time_ns < MARK_FRESH_NS;
+	if (fresh)
+		__builtin_memcpy(out, &mark->context, sizeof(*out));
+	else
+		stat_add(STAT_MARK_STALE);
+	bpf_map_delete_elem(&marks, &key);
+	return fresh;
+}
+
+#endif

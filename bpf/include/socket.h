@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * What every family of triggers calls: on_recv, on_send, on_send_early and
+ * on_state. They differ only in how the kernel tells them of a send.
+ */
+#ifndef CLEW_SOCKET_H
+#define CLEW_SOCKET_H
+
+#include "turn.h"
+
+/* Fills h; returns the connection, or 0 if these bytes are none of ours. */
+static __always_inline struct conn *hook_open(struct hook *h, struct sock *sk, __u32 slot, __u32 dir)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	h->tgid = id >> 32;
+	h->tid = (__u32)id;
+	if (!target_get(h->tgid) || !sock_is_stream(sk))
+		return 0;
+	h->sk = (__u64)sk;
+	h->slot = slot;
+	h->dir = dir;
+	h->now = bpf_ktime_get_ns();
+	h->skip = 0;
+	h->no_seq = sock_is_unix(sk);
+	h->early = 0;
+	return conn_make(sk);
+}
+
+static __always_inline __u32 write_seq(struct sock *sk)
+{
+	return BPF_CORE_READ((struct tcp_sock *)sk, write_seq);
+}
+
+/* `n` bytes have been received, or with 0 the other side has closed its half. */
+static __always_inline int on_recv(struct sock *sk, int n, int flags)
+{
+	struct hook h = {};
+	struct scratch *s;
+	struct conn *c;
+
+	if (n < 0 || (flags & (MSG_PEEK | MSG_ERRQUEUE)))
+		return 0;
+	c = hook_open(&h, sk, SLOT_RECV, DIR_IN);
+	s = scratch_get(SLOT_RECV);
+	if (!c || !s)
+		return 0;
+	if (n == 0) {
+		if (c->in.framing == FRAMING_UNTIL_TURN)
+			message_end(&h, c, &c->in);
+		return 0;
+	}
+	stat_add(STAT_RECV);
+	if (c->in.framing == FRAMING_OPAQUE)
+		return 0;
+	h.n = n;
+	if (!h.no_seq)
+		h.seq = BPF_CORE_READ((struct tcp_sock *)sk, copied_seq) - n;
+	buffer_from_registers(h.slot);
+	if (flags & MSG_TRUNC) /* TCP threw them away */
+		s->buf.readable = 0;
+	return segment(&h, c, &c->in);
+}
+
+/* `n` bytes have been sent. */
+static __always_inline int on_send(struct sock *sk, int n)
+{
+	struct hook h = {};
+	struct conn *c;
+
+	if (n <= 0)
+		return 0;
+	c = hook_open(&h, sk, SLOT_SEND, DIR_OUT);
+	if (!c)
+		return 0;
+	stat_add(STAT_SEND);
+	if (c->out.framing == FRAMING_OPAQUE)
+		return 0;
+	h.n = n;
+	if (!h.no_seq)
+		h.seq = write_seq(sk) - n;
+	buffer_from_registers(h.slot);
+	return segment(&h, c, &c->out);
+}
+
+static __always_inline bool request_may_begin(struct hook *h)
+{
+	int n = buffer_load(h->slot, 0, 0, h->n < 32 ? h->n : 32);
+	int start = n > 0 ? http_start(h->slot, n) : START_NOTHING;
+
+	return start == START_REQUEST || start == START_MORE;
+}
+
+/*
+ * A TCP send is about to copy, or to copy more of the same. Only the start of a
+ * request is dealt with here, whose mark must be laid before the bytes leave;
+ * and whatever only the iterator can show (io_uring).
+ */
+static __always_inline int on_send_early(struct sock *sk, const struct iov_iter *it)
+{
+	struct scratch *s = scratch_get(SLOT_EARLY);
+	struct hook h = {};
+	bool shown_later;
+	struct stream *st;
+	struct conn *c;
+
+	c = hook_open(&h, sk, SLOT_EARLY, DIR_OUT);
+	if (!c || !s)
+		return 0;
+	st = &c->out;
+	if (st->framing == FRAMING_OPAQUE)
+		return 0;
+	h.seq = write_seq(sk);
+	if (st->synced && (__s32)(h.seq - st->next_seq) < 0) {
+		st->last_ns = h.now;
+		return 0;
+	}
+	buffer_from_registers(h.slot);
+	shown_later = s->buf.readable;
+	if (shown_later && (c->role == ROLE_SERVER || st->framing == FRAMING_LENGTH ||
+			    st->framing == FRAMING_CHUNKED))
+		return 0;
+	buffer_from_iter(&s->buf, it);
+	if (!s->buf.readable)
+		return 0;
+	h.n = BPF_CORE_READ(it, count);
+	if (shown_later && st->framing != FRAMING_HEAD && !request_may_begin(&h))
+		return 0;
+	h.early = 1;
+	return segment(&h, c, st);
+}
+
+/* A TCP socket changes its state. Runs in any task, and in none. */
+static __always_inline int on_state(struct sock *sk, int state)
+{
+	struct hook h = { .sk = (__u64)sk, .slot = SLOT_STATE };
+	struct stream *responses;
+	struct conn *c;
+
+	if (state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK && state != TCP_CLOSE)
+		return 0;
+	c = conn_get(sk);
+	if (!c || c->role == ROLE_UNKNOWN)
+		return 0;
+	h.now = bpf_ktime_get_ns();
+	h.dir = c->role == ROLE_SERVER ? DIR_OUT : DIR_IN;
+	responses = stream_of(c, h.dir);
+	/* Our side sends no more: that is the end of a response without a length. */
+	if (responses->framing == FRAMING_UNTIL_TURN && (h.dir == DIR_OUT || state == TCP_CLOSE))
+		message_end(&h, c, responses);
+	if (state != TCP_CLOSE)
+		return 0;
+	request_close(c->request);
+	c->request = 0;
+	responses->last_ns = h.now;
+	if (responses->announced || (c->unanswered && (c->samples & 1)))
+		message_put(&h, c, responses, WHAT(EVENT_CLOSE, 0), 0);
+	else if (c->unanswered && keep_errors)
+		rescue(&h, c, responses, WHAT(EVENT_CLOSE, 0));
+	conn_del(sk);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// capability is one privilege that the agent uses, and what for.
+type capability struct {
+	name     string
+	bit      int
+	instead  int // a wider capability that includes it; -1 for none
+	required bool
+	purpose  string
+}
+
+// capabilities is everything the agent uses; deploy/daemonset.yaml asks for
+// these and no others.
+var capabilities = []capability{
+	{"CAP_BPF", unix.CAP_BPF, unix.CAP_SYS_ADMIN, true, "load BPF programs and maps"},
+	{"CAP_PERFMON", unix.CAP_PERFMON, unix.CAP_SYS_ADMIN, true, "attach them to kernel hooks and read what programs send"},
+	{"CAP_SYS_PTRACE", unix.CAP_SYS_PTRACE, -1, false, "name processes of other users: their executable, environment and cgroup"},
+	{"CAP_DAC_READ_SEARCH", unix.CAP_DAC_READ_SEARCH, -1, false, "open executables that only their owner may read, to learn the runtime"},
+}
+
+// find says whether the agent holds the capability.
+func (c capability) find(held uint64, err error) finding {
+	f := finding{name: c.name, required: c.required, detail: c.purpose,
+		fix: "run as root, or give the container " + c.name}
+	if err != nil {
+		f.detail = "capget: " + err.Error()
+		return f
+	}
+	f.ok = held&(1<<c.bit) != 0 || c.instead >= 0 && held&(1<<c.instead) != 0
+	return f
+}
+
+// effectiveCapabilities returns the capabilities in force, one a bit.
+func effectiveCapabilities() (uint64, error) {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData // version 3 fills two
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return 0, err
+	}
+	return uint64(data[0].Effective) | uint64(data[1].Effective)<<32, nil
+}

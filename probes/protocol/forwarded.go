@@ -1,0 +1,98 @@
+package protocol
+
+import (
+	"bytes"
+	"net/netip"
+
+	"github.com/clewtrace/clew/context/traceparent"
+)
+
+// forwarded is the first hop of a Forwarded header (RFC 7239).
+type forwarded struct {
+	client, host, proto []byte
+}
+
+func parseForwarded(value []byte) (f forwarded) {
+	value = firstItem(value)
+	for more := len(value) > 0; more; {
+		var pair []byte
+		pair, value, more = bytes.Cut(value, []byte{';'})
+		name, text, _ := bytes.Cut(pair, []byte{'='})
+		name, text = bytes.Trim(name, " \t"), bytes.Trim(text, " \t\"")
+		switch {
+		case equalFold(name, "for"):
+			f.client = text
+		case equalFold(name, "host"):
+			f.host = text
+		case equalFold(name, "proto"):
+			f.proto = text
+		}
+	}
+	return f
+}
+
+// firstItem returns the first element of a comma-separated list: of the
+// X-Forwarded headers the one nearest to the client.
+func firstItem(value []byte) []byte {
+	first, _, _ := bytes.Cut(value, []byte{','})
+	return bytes.Trim(first, " \t")
+}
+
+func firstOf(values ...[]byte) []byte {
+	for _, v := range values {
+		if len(v) > 0 {
+			return v
+		}
+	}
+	return nil
+}
+
+// maxHop is the length of the longest IPv6 address with brackets and port.
+const maxHop = 64
+
+// parseHop reads an address with or without a port. It returns false for names,
+// "unknown" and the obfuscated identifiers of RFC 7239.
+func parseHop(b []byte) (netip.AddrPort, bool) {
+	if len(b) == 0 || len(b) > maxHop {
+		return netip.AddrPort{}, false
+	}
+	s := string(b)
+	if hop, err := netip.ParseAddrPort(s); err == nil {
+		return hop, hop.Addr().Zone() == ""
+	}
+	if s[0] == '[' && s[len(s)-1] == ']' {
+		s = s[1 : len(s)-1]
+	}
+	address, err := netip.ParseAddr(s)
+	return netip.AddrPortFrom(address, 0), err == nil && address.Zone() == ""
+}
+
+// traceState returns the tracestate that came with the traceparent, all its
+// headers joined in their order, or "" when it is to be dropped.
+func (h *httpHead) traceState() string {
+	state := h.fields[fieldTracestate]
+	if state.count == 0 {
+		return ""
+	}
+	value := state.value
+	if state.count > 1 {
+		value = nil
+		for rest := h.lines; ; {
+			name, v, after, ok := nextField(rest)
+			if !ok {
+				break
+			}
+			rest = after
+			if equalFold(name, fieldNames[fieldTracestate]) {
+				value = append(append(value, v...), ',')
+			}
+		}
+		value = value[:len(value)-1]
+	}
+	// A head that is cut may miss further members: the list is kept whole or
+	// not at all.
+	if h.size == 0 || !traceparent.ValidState(value) {
+		return ""
+	}
+	return string(value)
+}

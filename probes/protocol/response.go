@@ -1,0 +1,151 @@
+package protocol
+
+import "time"
+
+// response pairs a response with the oldest request that waits.
+func (s *Conversations) response(v *conversation, m *Message) {
+	if before := v.begun(); before != nil {
+		// It has ended, or this could not have begun.
+		s.void(before, endUnseen)
+		s.turned(v, before)
+	}
+	c := v.find(m)
+	if c == nil {
+		s.stray(v)
+		return
+	}
+	if c.void {
+		c.response.Part = PartResponse
+		if m.Complete {
+			s.turned(v, c)
+		}
+		return
+	}
+	ends, ok := c.dialect.ending(c.request.Head, m.Head)
+	if !ok {
+		s.void(c, malformed)
+		s.turned(v, c)
+		return
+	}
+	c.setResponse(m)
+	c.ending = ends
+	if ends == endHere {
+		v.opaque = true
+	}
+	if m.Complete || ends == endHere {
+		s.finish(c, m.Last)
+		s.turned(v, c)
+	}
+}
+
+// stray counts a response to a request that was not seen. Unless a lost record
+// explains it, others may come.
+func (s *Conversations) stray(v *conversation) {
+	if v.opaque {
+		return
+	}
+	s.counters.add(stray)
+	if !v.settling {
+		s.distrust(v)
+	}
+}
+
+// end takes the end of the response that was announced before.
+func (s *Conversations) end(v *conversation, m *Message) {
+	c := v.begun()
+	if c == nil {
+		if !v.opaque && !v.settling {
+			s.counters.add(stray)
+		}
+		return
+	}
+	s.finish(c, m.Last)
+	s.turned(v, c)
+}
+
+// close ends whatever is pending, and the conversation.
+func (s *Conversations) close(v *conversation, m *Message) {
+	for v.first != nil {
+		c := v.first
+		switch {
+		case !c.answered():
+			c.failure = errorClosed
+		case c.ending == endFramed:
+			c.failure = errorIncomplete
+		}
+		s.finish(c, m.Last)
+		s.release(v, c)
+	}
+	delete(s.table, m.Connection)
+}
+
+// turned takes out a call whose response has ended.
+func (s *Conversations) turned(v *conversation, c *call) {
+	if v.depth == 1 && v.serial < serialEnough {
+		v.serial++
+	}
+	s.release(v, c)
+}
+
+// finish hands an exchange on, once.
+func (s *Conversations) finish(c *call, end time.Time) {
+	if c.void {
+		return
+	}
+	c.void = true
+	r := &c.request
+	x := &s.exchange
+	*x = Exchange{
+		PID: r.PID, TID: r.TID, Role: r.Role,
+		Start: r.First, End: end,
+		Trace: r.Trace,
+		Local: r.Local, Remote: r.Remote, Unix: r.Unix,
+		Protocol: c.dialect.name,
+	}
+	if c.answered() {
+		x.FirstByte = c.response.First
+	}
+	if x.End.Before(x.Start) {
+		x.End = x.Start
+	}
+	if !c.dialect.describe(&s.describe, c, x) {
+		s.counters.add(malformed)
+		return
+	}
+	if c.failure == errorTimeout {
+		s.counters.add(expired)
+	} else {
+		s.counters.add(kept)
+	}
+	s.options.Emit(x)
+}
+
+// Expire gives up what waited too long, by the clock that stamps the messages.
+// It is to be called every few seconds.
+func (s *Conversations) Expire(now time.Time) {
+	l := s.options.Limits
+	for id, v := range s.table {
+		if v.first == nil {
+			// One that lost records must remember how many, or it would be
+			// doubted again at its next request.
+			if v.lost == 0 && now.Sub(v.active) > l.Idle {
+				delete(s.table, id)
+			}
+			continue
+		}
+		for c := v.first; c != nil; c = c.next {
+			switch {
+			case c.void:
+			case !c.answered() && now.Sub(c.request.First) > l.Patience:
+				c.failure = errorTimeout
+				s.finish(c, now) // it stays, void: its response may still come
+			case c.answered() && now.Sub(c.response.First) > l.Stream:
+				s.void(c, endUnseen)
+			}
+		}
+		if now.Sub(v.active) > l.Stream {
+			s.flush(v, endUnseen)
+			delete(s.table, id)
+		}
+	}
+}
