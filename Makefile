@@ -30,7 +30,9 @@ run: build ## build and run the agent here (needs root; ARGS="-o json" passes fl
 
 .PHONY: demo
 demo: build ## a few small services, traced on the console, gone with Ctrl-C
-	test/demo/run
+	test/install packages
+	$(GO) build -o bin/demo ./test/demo
+	bin/demo -agent bin/clew $(ARGS)
 
 .PHONY: install
 install: ## install what building and testing need (Debian packages, cached tools)
@@ -42,8 +44,8 @@ test: install build ## install what is missing, then run all tests (needs root)
 	cd test/deploy && $(GO) test -count=1 ./...
 
 .PHONY: test-kernels
-test-kernels: install ## load and trace on other kernels under QEMU
-	$(MAKE) -C test/kernels
+test-kernels: build ## load and trace on other kernels under QEMU (SERIES="6.1 6.12" chooses)
+	CLEW_BINARY=$(CURDIR)/bin/clew test/kernels/run $(SERIES)
 
 .PHONY: lint
 lint: $(CACHE)/golangci-lint ## linters for Go, C and the layout of the house
@@ -62,7 +64,8 @@ generate: ## rebuild the BPF objects and their Go bindings (needs clang-19)
 
 .PHONY: bench
 bench: build ## cost in the traced programs: see docs/performance.md
-	test/bench/run
+	test/install packages
+	test/bench/run $(ARGS)
 
 .PHONY: image
 image: ## build the container image with docker, podman or buildah

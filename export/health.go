@@ -121,7 +121,7 @@ func answer(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	fmt.Fprint(w, body) //nolint:errcheck // the client has gone away; nobody is left to tell
+	fmt.Fprint(w, body) // an error means that the client has gone away
 }
 
 // fromThisHost keeps profiles, which cost CPU time and show the command line,

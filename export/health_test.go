@@ -113,7 +113,7 @@ func TestHealthBadSourceHarmsOnlyItself(t *testing.T) {
 }
 
 func TestHealthReadiness(t *testing.T) {
-	var hooks, exporter error = errors.New("no family of hooks attaches"), errors.New("backend has not answered yet")
+	hooks, exporter := errors.New("no family of hooks attaches"), errors.New("backend has not answered yet")
 	h := startHealth(t, HealthSources{Ready: map[string]func() error{
 		"probes": func() error { return hooks },
 		"export": func() error { return exporter },

@@ -24,8 +24,7 @@ type jsonSpan struct {
 	Name         string         `json:"name"`
 	Kind         string         `json:"kind"`                    // "server" or "client"
 	Start        time.Time      `json:"start"`                   // RFC 3339, nanoseconds, UTC
-	End          time.Time      `json:"end"`                     // likewise
-	DurationNS   int64          `json:"duration_ns"`             // end - start
+	DurationNS   int64          `json:"duration_ns"`             // from the first byte of the request to the last of the response
 	FirstByteNS  *int64         `json:"first_byte_ns,omitempty"` // start to first byte of the response
 	Status       string         `json:"status"`                  // "unset" or "error"
 	Message      string         `json:"status_message,omitempty"`
@@ -55,7 +54,6 @@ func newJSONSpan(s *assemble.Span) *jsonSpan {
 		Name:       s.Name,
 		Kind:       "server",
 		Start:      s.Start.UTC(),
-		End:        s.End.UTC(),
 		DurationNS: s.End.Sub(s.Start).Nanoseconds(),
 		Status:     "unset",
 		Attributes: jsonAttributes(s.Attributes),
@@ -87,12 +85,12 @@ func jsonAttributes(attributes []attribute.KeyValue) map[string]any {
 		case attribute.FLOAT64:
 			f := a.Value.AsFloat64()
 			if math.IsNaN(f) || math.IsInf(f, 0) { // JSON has no such numbers
-				m[string(a.Key)] = a.Value.Emit()
+				m[string(a.Key)] = a.Value.String()
 				continue
 			}
 			m[string(a.Key)] = f
 		default:
-			m[string(a.Key)] = a.Value.Emit()
+			m[string(a.Key)] = a.Value.String()
 		}
 	}
 	return m

@@ -314,7 +314,7 @@ func (s *sheet) paint(style, text string) {
 
 func serviceStyle(service string) string {
 	h := fnv.New32a()
-	h.Write([]byte(service)) //nolint:errcheck // never fails
+	h.Write([]byte(service))
 	return serviceStyles[h.Sum32()%uint32(len(serviceStyles))]
 }
 
@@ -322,7 +322,7 @@ func serviceStyle(service string) string {
 func outcome(s *assemble.Span) string {
 	for _, key := range outcomeKeys {
 		if v, ok := lookup(s.Attributes, key); ok {
-			return printable(v.Emit())
+			return printable(v.String())
 		}
 	}
 	if s.Failed {
@@ -337,9 +337,9 @@ func peerOf(s *assemble.Span) string {
 	if !ok {
 		return ""
 	}
-	peer := address.Emit()
+	peer := address.String()
 	if port, ok := lookup(s.Attributes, semconv.ServerPortKey); ok {
-		peer += ":" + port.Emit()
+		peer += ":" + port.String()
 	}
 	return peer
 }

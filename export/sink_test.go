@@ -69,7 +69,7 @@ func (s *sink) HandleRPC(_ context.Context, event stats.RPCStats) {
 
 // serve listens on address (":0" style for any port) until the test ends or the
 // returned function is called.
-func (s *sink) serve(t *testing.T, address string, opts ...grpc.ServerOption) (bound string, stop func()) {
+func (s *sink) serve(t testing.TB, address string, opts ...grpc.ServerOption) (bound string, stop func()) {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -142,7 +142,7 @@ func testSpan(p *workload.Process, n uint64) *assemble.Span {
 }
 
 // eventually waits for a condition that other goroutines bring about.
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for !holds() {

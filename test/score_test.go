@@ -40,7 +40,7 @@ var scored = []struct {
 	{program: "node-express"},
 	{program: "java-httpclient"},
 	{program: "java-urlconnection", least: [...]int{90, 90, 90}},
-	{program: "ruby-puma", least: [...]int{90, 0, 0}},
+	{program: "ruby-puma"},
 	{program: "php-cli", least: [...]int{90, 90, 90}},
 	{program: "php-cli", query: "&client=stream", least: [...]int{90, 90, 90}},
 	{program: "php-fpm"}, // what comes in is FastCGI

@@ -105,11 +105,19 @@ static __always_inline void content_length(struct scratch *s, __u32 at)
 	s->info.has_length = 1;
 }
 
-/* Compares the name of the line at `at`, and keeps what it says. */
-static __always_inline void field(struct scratch *s, __u32 at, __u32 end)
+/*
+ * Compares the name of the line from `at` to its line end at `end`, and keeps
+ * what it says. Global: see scan_head.
+ */
+__noinline int field(__u32 slot, __u32 at, __u32 end)
 {
-	__u64 a = load_word(s, at) | CASE, b = load_word(s, at + 8) | CASE;
+	struct scratch *s = scratch_get(slot);
+	__u64 a, b;
 
+	if (!s)
+		return 0;
+	a = load_word(s, at) | CASE;
+	b = load_word(s, at + 8) | CASE;
 	if (a == WORD('t', 'r', 'a', 'c', 'e', 'p', 'a', 'r') &&
 	    (b & 0xffffffff) == WORD('e', 'n', 't', ':', 0, 0, 0, 0)) {
 		s->info.traceparents++;
@@ -126,6 +134,7 @@ static __always_inline void field(struct scratch *s, __u32 at, __u32 end)
 		    WORD('c', 'h', 'u', 'n', 'k', 'e', 'd', 0))
 			s->info.chunked = 1;
 	}
+	return 0;
 }
 
 /*
@@ -178,7 +187,7 @@ __noinline int scan_head(__u32 slot, __u32 len)
 		if (k >= lines)
 			break;
 		if (s->info.line_end[k])
-			field(s, s->info.line[k], s->info.line_end[k]);
+			field(slot, s->info.line[k], s->info.line_end[k]);
 	}
 	return 0;
 }

@@ -81,7 +81,9 @@ __noinline int parse_traceparent(__u32 slot, __u32 at, struct context *out)
 	if (!valid || dashes || version == 0xff || id_is_zero(trace, 2) || id_is_zero(&span, 1))
 		return 0;
 	after = s->head[(at + TRACEPARENT_LEN) & (HEAD_MAX - 1)];
-	if (after == '-' ? version == 0 : after != '\r' && after != '\n' && after != ' ' && after != '\t')
+	if (after != '-') /* only white space may follow */
+		after = s->head[skip_space(s, at + TRACEPARENT_LEN) & (HEAD_MAX - 1)];
+	if (after == '-' ? version == 0 : after != '\r' && after != '\n')
 		return 0;
 	__builtin_memcpy(out->trace_id, trace, 16);
 	__builtin_memcpy(out->span_id, &span, 8);

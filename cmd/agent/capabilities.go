@@ -18,8 +18,20 @@ type capability struct {
 var capabilities = []capability{
 	{"CAP_BPF", unix.CAP_BPF, unix.CAP_SYS_ADMIN, true, "load BPF programs and maps"},
 	{"CAP_PERFMON", unix.CAP_PERFMON, unix.CAP_SYS_ADMIN, true, "attach them to kernel hooks and read what programs send"},
-	{"CAP_SYS_PTRACE", unix.CAP_SYS_PTRACE, -1, false, "name processes of other users: their executable, environment and cgroup"},
-	{"CAP_DAC_READ_SEARCH", unix.CAP_DAC_READ_SEARCH, -1, false, "open executables that only their owner may read, to learn the runtime"},
+	{"CAP_SYS_PTRACE", unix.CAP_SYS_PTRACE, -1, false, "look into processes of other users: executable, environment, memory maps"},
+	{"CAP_DAC_READ_SEARCH", unix.CAP_DAC_READ_SEARCH, -1, false, "open what only its owner may read: environment, open files, executable"},
+}
+
+// absent returns those of the optional capabilities that the agent lacks.
+func absent() []capability {
+	held, err := effectiveCapabilities()
+	var lacking []capability
+	for _, c := range capabilities {
+		if !c.required && !c.find(held, err).ok {
+			lacking = append(lacking, c)
+		}
+	}
+	return lacking
 }
 
 // find says whether the agent holds the capability.

@@ -26,17 +26,20 @@ type finding struct {
 // tracing cannot work.
 func doctor(w io.Writer) int {
 	findings := examine()
+	width, works := 0, true
+	for _, f := range findings {
+		width = max(width, len(f.name))
+		works = works && (f.ok || !f.required)
+	}
 	fmt.Fprintf(w, "clew %s\n\n", version)
-	works := true
 	for _, f := range findings {
 		word := "yes"
 		if !f.ok {
 			word = "no"
-			works = works && !f.required
 		}
-		fmt.Fprintf(w, "%-4s %-22s %s\n", word, f.name, f.detail)
+		fmt.Fprintf(w, "%-3s  %-*s  %s\n", word, width, f.name, f.detail)
 		if !f.ok && f.fix != "" {
-			fmt.Fprintf(w, "%-4s %-22s fix: %s\n", "", "", f.fix)
+			fmt.Fprintf(w, "%-3s  %-*s  fix: %s\n", "", width, "", f.fix)
 		}
 	}
 	if !works {
@@ -65,6 +68,24 @@ func examine() []finding {
 			detail: "not tried: that takes the capabilities above", fix: "run clew doctor as root"})
 	}
 	return append(findings, hooks(probes.Survey())...)
+}
+
+// hooks judges what the survey of the kernel side found: one family of hooks is
+// enough, and events of processes are needed besides.
+func hooks(features []probes.Feature) []finding {
+	const prefix, processEvents = "hooks: ", "hooks: process events"
+	findings := make([]finding, 0, len(features)+1)
+	family := false
+	for _, f := range features {
+		findings = append(findings, finding{name: f.Name, ok: f.OK, detail: f.Detail, fix: f.Fix,
+			required: f.Name == processEvents})
+		family = family || f.OK && strings.HasPrefix(f.Name, prefix) && f.Name != processEvents
+	}
+	if !family {
+		findings = append(findings, finding{name: "a family of hooks", required: true,
+			detail: "none attaches", fix: "see the reasons of the three families"})
+	}
+	return findings
 }
 
 // environment says in one error why nothing can be traced here, or nil. It
@@ -150,7 +171,8 @@ func lockdown() finding {
 	f := finding{name: "lockdown", ok: true, required: true}
 	text, err := os.ReadFile("/sys/kernel/security/lockdown")
 	if err != nil {
-		f.detail = "unknown: " + err.Error() + " (only confidentiality would matter)"
+		// Mounting securityfs to see is more than a doctor may do.
+		f.detail = "unknown, only confidentiality would matter: " + err.Error()
 		return f
 	}
 	_, mode, _ := strings.Cut(string(text), "[")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 
 	"github.com/clewtrace/clew/probes/discover"
@@ -39,40 +40,45 @@ func explain(args, environ []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return complain(stderr, exitEnvironment, err)
 	}
-	for _, line := range append(lines, evidence(c, pid)...) {
+	if slices.ContainsFunc(lines, func(l discover.Line) bool { return l.Name == "executable" }) {
+		lines = append(lines, evidence(c, pid)...)
+	}
+	for _, line := range lines {
 		fmt.Fprintf(stdout, "%-12s %s\n", line.Name, line.Text)
 	}
 	return exitOK
 }
 
 // evidence says what can tie an outgoing request of the process to an incoming
-// one, besides its threads.
+// one, besides what discovery says of its threads.
 func evidence(c config, pid uint64) []discover.Line {
-	local := "yes: contexts are handed over between processes of this node, where clew doctor finds the early send hook"
+	lines := []discover.Line{{Name: "evidence", Text: "header: a traceparent that it sends or receives"}}
+	local := "local: contexts handed over between processes of this node, if clew doctor finds the hook for it"
 	if !c.local {
-		local = "no: CLEW_PROPAGATION is none"
+		local = "not local: CLEW_PROPAGATION is none"
 	}
-	return []discover.Line{
-		{Name: "header", Text: "yes: a traceparent that the program sends or receives is honoured"},
-		{Name: "local", Text: local},
-		{Name: "goroutine", Text: goroutine(fmt.Sprintf("/proc/%d/exe", pid))},
-		{Name: "fork", Text: "yes: for a process or thread that it starts while serving one request"},
+	lines = append(lines, discover.Line{Name: "evidence", Text: local})
+	if text := goroutines(fmt.Sprintf("/proc/%d/exe", pid)); text != "" {
+		return append(lines, discover.Line{Name: "goroutines", Text: text})
 	}
+	return append(lines, discover.Line{Name: "evidence",
+		Text: "fork: of a process or thread that it starts while serving one request, the first request"})
 }
 
-// goroutine says whether the goroutines of a program can be told apart.
-func goroutine(exe string) string {
+// goroutines says whether the goroutines of a program can be told apart; it is
+// empty for programs that have none.
+func goroutines(exe string) string {
 	layout, err := golang.Inspect(exe)
 	var unsupported *golang.UnsupportedError
 	switch {
 	case errors.Is(err, golang.ErrNotGo):
-		return "no: not a Go program"
+		return ""
 	case errors.As(err, &unsupported):
-		return "no: " + unsupported.Error()
+		return "not told apart: " + unsupported.Error()
 	case err != nil:
 		return "unknown: " + err.Error()
 	case layout.RoundTrip == 0:
-		return fmt.Sprintf("yes: %s; requests of net/http clients cannot be tied: %s", layout.Version, layout.NoRoundTrip)
+		return fmt.Sprintf("told apart (%s), not in its net/http clients: %s", layout.Version, layout.NoRoundTrip)
 	}
-	return fmt.Sprintf("yes: %s, net/http clients included", layout.Version)
+	return fmt.Sprintf("told apart (%s), also in its net/http clients", layout.Version)
 }

@@ -172,7 +172,7 @@ func TestExplain(t *testing.T) {
 
 	got := clew(t, nil, nil, "explain", pid)
 	if got.code != 0 || !strings.Contains(got.stdout, "watched      yes: every process is watched\n") ||
-		!strings.Contains(got.stdout, "goroutine    no: not a Go program\n") {
+		!strings.Contains(got.stdout, "evidence     fork: ") || strings.Contains(got.stdout, "goroutines") {
 		t.Errorf("exit code %d:\n%s%s", got.code, got.stdout, got.stderr)
 	}
 	got = clew(t, nil, []string{"CLEW_TARGETS=!exe=sleep"}, "explain", pid)
@@ -180,7 +180,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("exit code %d:\n%s%s", got.code, got.stdout, got.stderr)
 	}
 	got = clew(t, nil, nil, "explain", fmt.Sprint(os.Getpid()))
-	if !strings.Contains(got.stdout, "goroutine    yes: go1.") {
+	if !strings.Contains(got.stdout, "goroutines   told apart (go1.") {
 		t.Errorf("this test, a Go program:\n%s%s", got.stdout, got.stderr)
 	}
 }

@@ -66,5 +66,5 @@ func memberKey(member []byte) ([]byte, bool) {
 	return key, true // trimSpace saw to it that the value ends in no space
 }
 
-// trimSpace removes what HTTP calls optional white space.
+// trimSpace removes optional white space.
 func trimSpace(b []byte) []byte { return bytes.Trim(b, " \t") }

@@ -65,7 +65,7 @@ func (i *Inspector) Rules() Rules { return i.rules }
 // Inspect reads a process and applies the rules to it. It returns ErrGone when
 // the process exits at any step, and ErrStuck rather than hang.
 func (i *Inspector) Inspect(pid uint32) (Target, error) {
-	return i.inspect(pid, &proc.Listeners{}, false)
+	return i.inspect(pid, &proc.Listeners{Wanted: i.rules.wants}, false)
 }
 
 // InspectAll inspects processes in one pass, which reads the sockets of each
@@ -73,7 +73,7 @@ func (i *Inspector) Inspect(pid uint32) (Target, error) {
 // is made to run every second or so over the processes in question when the
 // rules need ports.
 func (i *Inspector) InspectAll(ctx context.Context, pids []uint32, found func(Target)) error {
-	listeners := &proc.Listeners{}
+	listeners := &proc.Listeners{Wanted: i.rules.wants}
 	for _, pid := range pids {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -81,7 +81,7 @@ func (i *Inspector) InspectAll(ctx context.Context, pids []uint32, found func(Ta
 		target, err := i.inspect(pid, listeners, false)
 		switch {
 		case errors.Is(err, ErrStuck):
-			listeners = &proc.Listeners{} // the hanging call still holds the old one
+			listeners = &proc.Listeners{Wanted: i.rules.wants} // the hanging call still holds the old one
 		case err == nil:
 			found(target)
 		}

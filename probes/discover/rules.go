@@ -37,8 +37,8 @@ type Facts struct {
 	// and Container, an id or "", are filled only when the rules ask for either.
 	Cgroups   []string
 	Container string
-	// Ports are the TCP ports that the process listens on, sorted. Filled only
-	// when the rules ask for them.
+	// Ports are the TCP ports that the process listens on, sorted, as far as the
+	// rules name them.
 	Ports []uint16
 
 	KernelThread bool
@@ -201,9 +201,7 @@ func (r rule) matches(facts Facts) bool {
 	case "pid":
 		return facts.PID == r.low
 	case "port":
-		return slices.ContainsFunc(facts.Ports, func(port uint16) bool {
-			return uint32(port) >= r.low && uint32(port) <= r.high
-		})
+		return slices.ContainsFunc(facts.Ports, r.covers)
 	case "exe":
 		return facts.Exe != "" && r.pattern.MatchString(path.Base(facts.Exe))
 	case "exe path":
@@ -216,4 +214,14 @@ func (r rule) matches(facts Facts) bool {
 		return id != "" && (r.pattern.MatchString(id) || r.pattern.MatchString(id[:min(short, len(id))]))
 	}
 	return false
+}
+
+// covers says whether a port lies in the range of a port rule.
+func (r rule) covers(port uint16) bool {
+	return r.key == "port" && uint32(port) >= r.low && uint32(port) <= r.high
+}
+
+// wants says whether any rule names a port.
+func (r Rules) wants(port uint16) bool {
+	return slices.ContainsFunc(r.list, func(one rule) bool { return one.covers(port) })
 }

@@ -100,9 +100,10 @@ const (
 const roundTripName = "net/http.(*persistConn).roundTrip"
 
 // Inspect reads the layout of the program in a file, usually /proc/PID/exe. It
-// takes some tens of milliseconds for the largest programs, mostly spent
-// reading 10 to 20 MB of the file; the result may be kept for as long as the
-// file's device, inode, size and time of change (st_ctim) stay the same.
+// reads what it needs of the file through buffers of at most 256 KiB, a few
+// milliseconds' work also for the largest programs. The result may be kept for
+// as long as the file's device, inode, size and time of change (st_ctim) stay
+// the same.
 //
 // The error is ErrNotGo for other programs, an *UnsupportedError for Go
 // programs whose layout is not known for sure, and another one if the file

@@ -27,11 +27,11 @@ func TestTruth(t *testing.T) {
 	t.Run("c-archive", func(t *testing.T) { checkTruth(t, buildArchive(t), "tcp") })
 }
 
-func TestTruthOfOlderToolchains(t *testing.T) {
+func TestTruthOfOtherToolchains(t *testing.T) {
 	if testing.Short() {
 		t.Skip("fetches toolchains")
 	}
-	for _, s := range olderShapes() {
+	for _, s := range otherShapes() {
 		t.Run(s.String(), func(t *testing.T) {
 			path := buildProgram(t, s)
 			checkTruth(t, path, "tcp")
@@ -96,6 +96,7 @@ func start(t *testing.T, path, kind string) *traced {
 	t.Helper()
 	command := exec.Command(path, kind)
 	command.SysProcAttr = &syscall.SysProcAttr{Ptrace: true, Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	command.Env = append(os.Environ(), "TMPDIR="+t.TempDir()) // it is killed before it could clean up
 	command.Stderr = os.Stderr
 	stdout, err := command.StdoutPipe()
 	if err != nil {

@@ -58,8 +58,8 @@ func (c *call) setRequest(m *Message, head []byte) {
 	c.request.Head = own
 }
 
-func (c *call) setResponse(m *Message) {
-	own := append(c.response.Head[:0], m.Head...)
+func (c *call) setResponse(m *Message, head []byte) {
+	own := append(c.response.Head[:0], head...)
 	c.response = *m
 	c.response.Head = own
 }

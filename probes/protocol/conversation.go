@@ -192,6 +192,7 @@ func (s *Conversations) request(v *conversation, m *Message) {
 		s.distrust(v)
 		return
 	}
+	s.leaveExtras(v)
 	if v.doubt && v.first == nil && v.serial >= serialEnough {
 		v.doubt = false
 	}
@@ -216,6 +217,18 @@ func (s *Conversations) request(v *conversation, m *Message) {
 		if data = trimLines(data[whole:]); len(data) == 0 {
 			s.hidden(v, m, nil, 0)
 			return
+		}
+	}
+}
+
+// leaveExtras gives up requests that only user space knows of, and that wait when
+// another request begins: the kernel can't tell their responses from that one's,
+// and whether it reports them depends on which it takes them for.
+func (s *Conversations) leaveExtras(v *conversation) {
+	for c := v.first; c != nil; c = c.next {
+		if c.extra && !c.answered() {
+			s.void(c, unpaired)
+			s.distrust(v)
 		}
 	}
 }
@@ -248,9 +261,10 @@ func (s *Conversations) hidden(v *conversation, m *Message, rest []byte, whole u
 	if !m.Truncated {
 		return
 	}
-	seen := uint64(len(m.Head) - len(rest))
+	captured := uint64(len(m.Head))
+	before := captured - uint64(len(rest))
 	switch {
-	case whole > 0 && m.Bytes <= seen+whole: // the rest is its body
+	case whole > 0 && m.Bytes >= captured && m.Bytes <= before+whole: // the rest is its body
 	case whole == 0 && len(rest) > 0 && !v.pipelines:
 		// A long head, or chunks. This one pairs rightly. That another lies
 		// behind is possible; but it would be the first time, and heads longer

@@ -75,6 +75,9 @@ func (d *describer) value(key attribute.Key, b []byte) {
 
 // appendUTF8 replaces what is not UTF-8: protobuf refuses whole batches for it.
 func appendUTF8(dst, b []byte) []byte {
+	if utf8.Valid(b) {
+		return append(dst, b...)
+	}
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
 		if r == utf8.RuneError && n <= 1 {

@@ -18,7 +18,7 @@ func parseForwarded(value []byte) (f forwarded) {
 		var pair []byte
 		pair, value, more = bytes.Cut(value, []byte{';'})
 		name, text, _ := bytes.Cut(pair, []byte{'='})
-		name, text = bytes.Trim(name, " \t"), bytes.Trim(text, " \t\"")
+		name, text = trimBlanks(name), bytes.Trim(text, " \t\"")
 		switch {
 		case equalFold(name, "for"):
 			f.client = text
@@ -35,7 +35,7 @@ func parseForwarded(value []byte) (f forwarded) {
 // X-Forwarded headers the one nearest to the client.
 func firstItem(value []byte) []byte {
 	first, _, _ := bytes.Cut(value, []byte{','})
-	return bytes.Trim(first, " \t")
+	return trimBlanks(first)
 }
 
 func firstOf(values ...[]byte) []byte {

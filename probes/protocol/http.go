@@ -86,23 +86,28 @@ func contextHTTP(head []byte) (traceparent.Context, bool) {
 	return traceparent.Parse(h.fields[fieldTraceparent].value)
 }
 
-func endingHTTP(request, response []byte) (ending, bool) {
+func endingHTTP(request, data []byte) (ending, uint64, bool) {
 	var h httpHead
-	if !h.parseResponse(response) {
-		return endFramed, false
+	if !h.parseResponse(data) {
+		return endFramed, 0, false
 	}
-	method, _, _ := bytes.Cut(bytes.TrimLeft(request, "\r\n"), []byte{' '})
+	method, _, _ := bytes.Cut(trimLines(request), []byte{' '})
+	head := uint64(h.size)
 	switch {
 	case h.status == 101, string(method) == "CONNECT" && h.status/100 == 2:
-		return endHere, true
+		return endHere, head, true
 	case string(method) == "HEAD", h.status == 204, h.status == 304:
-		return endFramed, true
-	case h.size == 0: // the length may stand in the part that was cut
-		return endClose, true
+		return endFramed, head, true
+	case head == 0: // the length may stand in the part that was cut
+		return endClose, 0, true
 	case h.fields[fieldContentLength].count == 0 && h.fields[fieldTransferEncoding].count == 0:
-		return endClose, true
+		return endClose, 0, true
 	}
-	return endFramed, true
+	body, ok := h.bodySize(data[head:])
+	if !ok {
+		return endFramed, 0, true
+	}
+	return endFramed, head + body, true
 }
 
 func describeHTTP(d *describer, c *call, x *Exchange) bool {

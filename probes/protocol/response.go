@@ -2,37 +2,58 @@ package protocol
 
 import "time"
 
-// response pairs a response with the oldest request that waits.
+// response pairs the responses that a message holds, as a rule one, with the
+// oldest requests that wait.
 func (s *Conversations) response(v *conversation, m *Message) {
 	if before := v.begun(); before != nil {
 		// It has ended, or this could not have begun.
 		s.void(before, endUnseen)
 		s.turned(v, before)
 	}
-	c := v.find(m)
-	if c == nil {
-		s.stray(v)
-		return
-	}
-	if c.void {
-		c.response.Part = PartResponse
-		if m.Complete {
-			s.turned(v, c)
+	for data, extra := m.Head, false; ; extra = true {
+		c := v.find(m)
+		if c == nil {
+			s.stray(v)
+			return
 		}
-		return
+		how, whole, ok := c.dialect.ending(c.request.Head, data)
+		size := uint64(len(data))
+		switch {
+		case !ok:
+			s.void(c, malformed)
+			s.turned(v, c)
+			return
+		case extra && (whole == 0 || whole > size): // nobody follows it to its end
+			s.void(c, endUnseen)
+			s.turned(v, c)
+			s.distrust(v)
+			return
+		}
+		more := whole > 0 && whole < size
+		if more {
+			size = whole
+		}
+		s.answer(v, c, m, data[:size], how, m.Complete || more || extra)
+		if !more {
+			if m.Truncated && whole > 0 && !m.Rescued {
+				// A head that fits is cut only when others follow it.
+				s.flush(v, unpaired)
+				s.distrust(v)
+			}
+			return
+		}
+		data = data[whole:]
 	}
-	ends, ok := c.dialect.ending(c.request.Head, m.Head)
-	if !ok {
-		s.void(c, malformed)
-		s.turned(v, c)
-		return
+}
+
+// answer gives a call its response.
+func (s *Conversations) answer(v *conversation, c *call, m *Message, head []byte, how ending, complete bool) {
+	c.ending = how
+	if how == endHere && !c.void {
+		v.opaque, complete = true, true
 	}
-	c.setResponse(m)
-	c.ending = ends
-	if ends == endHere {
-		v.opaque = true
-	}
-	if m.Complete || ends == endHere {
+	c.setResponse(m, head)
+	if complete {
 		s.finish(c, m.Last)
 		s.turned(v, c)
 	}
@@ -54,10 +75,7 @@ func (s *Conversations) stray(v *conversation) {
 func (s *Conversations) end(v *conversation, m *Message) {
 	c := v.begun()
 	if c == nil {
-		if !v.opaque && !v.settling {
-			s.counters.add(stray)
-		}
-		return
+		return // of a response that was counted, or announced in a lost record
 	}
 	s.finish(c, m.Last)
 	s.turned(v, c)
@@ -68,6 +86,8 @@ func (s *Conversations) close(v *conversation, m *Message) {
 	for v.first != nil {
 		c := v.first
 		switch {
+		case !c.answered() && v.pipelines:
+			s.void(c, unpaired) // it may have been answered in a way that was not seen
 		case !c.answered():
 			c.failure = errorClosed
 		case c.ending == endFramed:
@@ -137,6 +157,10 @@ func (s *Conversations) Expire(now time.Time) {
 			switch {
 			case c.void:
 			case !c.answered() && now.Sub(c.request.First) > l.Patience:
+				if v.pipelines {
+					s.void(c, unpaired)
+					continue
+				}
 				c.failure = errorTimeout
 				s.finish(c, now) // it stays, void: its response may still come
 			case c.answered() && now.Sub(c.response.First) > l.Stream:

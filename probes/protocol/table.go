@@ -22,9 +22,10 @@ type dialect struct {
 	measure func(data []byte) (head int, whole uint64)
 	// context returns the trace context that a request head carries.
 	context func(head []byte) (traceparent.Context, bool)
-	// ending says where the exchange ends. It returns false when the response
-	// is none of this protocol.
-	ending func(request, response []byte) (ending, bool)
+	// ending says where the exchange ends, and how many bytes the response that
+	// data begins with takes, head and body (0: data does not tell). It returns
+	// false when that is no response of this protocol.
+	ending func(request, data []byte) (how ending, whole uint64, ok bool)
 	// describe fills in an exchange whose identity and times are set. It
 	// returns false when the heads do not parse.
 	describe func(d *describer, c *call, x *Exchange) bool

@@ -81,14 +81,14 @@ func appendPath(dst, path []byte) []byte {
 
 // appendQuery adds a query in the same manner.
 func appendQuery(dst, query []byte) []byte {
-	for {
-		end := bytes.IndexAny(query, "&;")
-		if end < 0 {
-			return appendParameter(dst, query)
+	start := 0
+	for i, c := range query {
+		if c == '&' || c == ';' {
+			dst = append(appendParameter(dst, query[start:i]), c)
+			start = i + 1
 		}
-		dst = append(appendParameter(dst, query[:end]), query[end])
-		query = query[end+1:]
 	}
+	return appendParameter(dst, query[start:])
 }
 
 func appendParameter(dst, parameter []byte) []byte {
@@ -175,9 +175,11 @@ func sensitiveKey(key []byte) bool {
 			return true
 		}
 	}
-	for _, s := range sensitiveParts {
-		if bytes.Contains(name, []byte(s)) {
-			return true
+	for i, c := range name {
+		for _, s := range sensitiveParts {
+			if c == s[0] && bytes.HasPrefix(name[i:], []byte(s)) {
+				return true
+			}
 		}
 	}
 	return false

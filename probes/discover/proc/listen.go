@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -26,10 +27,14 @@ const (
 // of each network namespace once, so one value serves one pass over many
 // processes and is then thrown away. It is not safe for concurrent use.
 type Listeners struct {
+	// Wanted says which ports matter; nil means all. Where none of them is
+	// listened on in a namespace, no process of it is looked into.
+	Wanted func(port uint16) bool
+
 	namespaces map[string]map[uint64]uint16 // by link of ns/net: socket inode to port
 }
 
-// Ports returns the TCP ports, IPv4 and IPv6, on which the process holds a
+// Ports returns the wanted TCP ports, IPv4 and IPv6, on which the process holds a
 // listening socket, sorted. A socket inherited over fork counts for each holder.
 func (l *Listeners) Ports(p *Process) ([]uint16, error) {
 	name, err := p.Link("ns/net")
@@ -38,7 +43,7 @@ func (l *Listeners) Ports(p *Process) ([]uint16, error) {
 	}
 	sockets, known := l.namespaces[name]
 	if !known {
-		if sockets, err = listening(p); err != nil {
+		if sockets, err = l.listening(p); err != nil {
 			return nil, err
 		}
 		if l.namespaces == nil {
@@ -93,7 +98,7 @@ func socketInode(link []byte) (uint64, bool) {
 }
 
 // listening reads the listening sockets of the process's network namespace.
-func listening(p *Process) (map[uint64]uint16, error) {
+func (l *Listeners) listening(p *Process) (map[uint64]uint16, error) {
 	sockets := make(map[uint64]uint16)
 	for _, table := range []string{"net/tcp", "net/tcp6"} {
 		fd, err := p.open(table, unix.O_RDONLY|unix.O_NONBLOCK)
@@ -106,6 +111,9 @@ func listening(p *Process) (map[uint64]uint16, error) {
 		file := os.NewFile(uintptr(fd), table)
 		parseListening(file, sockets)
 		file.Close()
+	}
+	if l.Wanted != nil {
+		maps.DeleteFunc(sockets, func(_ uint64, port uint16) bool { return !l.Wanted(port) })
 	}
 	return sockets, nil
 }

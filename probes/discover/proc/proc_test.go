@@ -143,6 +143,10 @@ func TestListeners(t *testing.T) {
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("own ports %v, %v, want %v", got, err, want)
 	}
+	wanted := &proc.Listeners{Wanted: func(port uint16) bool { return port == want[0] }}
+	if got, err := wanted.Ports(open(t, "", uint32(os.Getpid()))); err != nil || !slices.Equal(got, want[:1]) {
+		t.Errorf("wanted ports %v, %v, want %v", got, err, want[:1])
+	}
 	child := exec.Command("sleep", "60")
 	if err := child.Start(); err != nil {
 		t.Fatal(err)

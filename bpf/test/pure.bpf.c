@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/*
+ * The pure helpers, wrapped so that the kernel's test-run can feed them. Never
+ * attached. Heads go in through a map, since a test-run's packet holds less than
+ * 4 KiB.
+ */
+#include "../include/protocol/http.h"
+#include "../include/trace.h"
+
+struct input {
+	__u32 len; /* 1 to HEAD_MAX */
+	__u8 bytes[HEAD_MAX];
+};
+
+/*
+ * Key: 0. Value: the head to look at.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct input);
+} inputs SEC(".maps");
+
+struct result {
+	struct head head;
+	struct context context;
+	enum start start;
+	__u32 parsed; /* the traceparent was valid */
+	__u32 request_line;
+	__u32 status;
+};
+
+/*
+ * Key: 0. Value: what the last run found.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct result);
+} results SEC(".maps");
+
+/* Reads the input as the head of a message. */
+SEC("tc")
+int read_head(void *skb)
+{
+	struct scratch *s = scratch_get(SLOT_TEST);
+	struct context context = {};
+	struct input *in;
+	struct result *r;
+	__u32 key = 0, len;
+
+	(void)skb;
+	in = bpf_map_lookup_elem(&inputs, &key);
+	r = bpf_map_lookup_elem(&results, &key);
+	if (!s || !in || !r)
+		return -1;
+	len = in->len;
+	if (len < 1 || len > HEAD_MAX)
+		return -1;
+	/* Not all of it: what stands behind a head in scratch is of any other one. */
+	bpf_probe_read_kernel(s->head, len, in->bytes);
+	r->start = http_start(SLOT_TEST, len);
+	scan_head(SLOT_TEST, len);
+	__builtin_memcpy(&r->head, &s->info, sizeof(r->head));
+	r->parsed = s->info.traceparents == 1 && parse_traceparent(SLOT_TEST, s->info.traceparent, &context);
+	r->context = context;
+	r->request_line = http_request_line(s);
+	r->status = http_status(s);
+	return 0;
+}
+
+/* Reads the packet as a trace id and a bound, in this machine's byte order; 1: sampled. */
+SEC("tc")
+int sample(void *skb)
+{
+	__u8 trace_id[16];
+	__u64 bound;
+
+	if (bpf_skb_load_bytes(skb, 0, trace_id, 16) || bpf_skb_load_bytes(skb, 16, &bound, 8))
+		return -1;
+	return ratio_samples(trace_id, bound);
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,113 @@
+// Bench measures what tracing costs the traced program: nginx with a small file
+// and a Go net/http server under wrk, without the agent, with every request
+// traced, and with 1 % sampled. The three alternate within each round, and every
+// figure is compared with that of the same round without the agent.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/clewtrace/clew/test/programs"
+	"github.com/clewtrace/clew/test/rig"
+)
+
+// modes are what alternates in a round. The first is what the others are
+// compared with.
+var modes = []mode{
+	{name: "none"},
+	{name: "100 %", agent: true},
+	{name: "1 %", agent: true, env: []string{"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.01"}},
+}
+
+// mode is a way to run the agent.
+type mode struct {
+	name  string
+	agent bool
+	env   []string
+}
+
+// servers are the programs under load.
+var servers = []struct{ program, path string }{
+	{"nginx", "/"},
+	{"go", "/"},
+}
+
+// options are the flags of the command line.
+type options struct {
+	agent       string
+	rounds      int
+	duration    time.Duration // of one measurement
+	connections int
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.agent, "agent", "bin/clew", "the agent's binary")
+	flag.IntVar(&o.rounds, "rounds", 5, "how often everything is measured")
+	flag.DurationVar(&o.duration, "duration", 4*time.Second, "length of one measurement, whole seconds")
+	flag.IntVar(&o.connections, "connections", 32, "connections of wrk")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// run measures everything and prints the table.
+func run(ctx context.Context, o options) (err error) {
+	if obstacle := rig.Obstacle(); obstacle != "" {
+		return errors.New(obstacle)
+	}
+	if _, err := exec.LookPath("wrk"); err != nil {
+		return fmt.Errorf("%w; run test/install", err)
+	}
+	scene, err := rig.Open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, scene.Close()) }()
+	workshop, err := programs.OpenWorkshop(scene.Dir)
+	if err != nil {
+		return err
+	}
+	var results []result
+	for _, s := range servers {
+		server, err := workshop.Start(ctx, scene, programs.Named(s.program), programs.Config{Service: s.program})
+		if err != nil {
+			return err
+		}
+		b := &bench{options: o, scene: scene, server: server, url: server.URL + s.path}
+		legs := make([][]leg, len(modes)) // by mode, then round
+		for round := range o.rounds {
+			for i := range modes {
+				m := (i + round) % len(modes) // nobody is always first
+				measured, err := b.measure(ctx, modes[m])
+				if err != nil {
+					return fmt.Errorf("measure %s with agent %s: %w", s.program, modes[m].name, err)
+				}
+				legs[m] = append(legs[m], measured)
+				fmt.Fprintf(os.Stderr, "%s, round %d of %d, agent %s: %.0f requests/s\n",
+					s.program, round+1, o.rounds, modes[m].name, measured.load.throughput)
+			}
+		}
+		if err := server.Stop(); err != nil {
+			return err
+		}
+		for m := range modes {
+			results = append(results, summarise(s.program, modes[m].name, legs[m], legs[0]))
+		}
+	}
+	fmt.Printf("%d rounds of %v, wrk with %d connections, %s\n\n", o.rounds, o.duration, o.connections, machine())
+	print(os.Stdout, results)
+	return nil
+}
