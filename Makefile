@@ -44,8 +44,8 @@ test: install build ## install what is missing, then run all tests (needs root)
 	cd test/deploy && $(GO) test -count=1 ./...
 
 .PHONY: test-kernels
-test-kernels: build ## load and trace on other kernels under QEMU (SERIES="6.1 6.12" chooses)
-	CLEW_BINARY=$(CURDIR)/bin/clew test/kernels/run $(SERIES)
+test-kernels: ## load and trace on other kernels under QEMU (SERIES="6.1 6.12" chooses)
+	test/kernels/run $(SERIES)
 
 .PHONY: lint
 lint: $(CACHE)/golangci-lint ## linters for Go, C and the layout of the house

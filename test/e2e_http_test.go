@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -133,6 +134,17 @@ var exchanges = []struct {
 		name: "HTTP/1.0", servers: []string{"go", "nginx"},
 		drive: func(w *wire, id string) {
 			w.send("GET /?id=%s HTTP/1.0\r\n\r\n", dot(id, 0))
+			w.receive("GET", 200)
+		},
+		want: []answer{{"GET", "/", 200}},
+	},
+	{
+		name: "half-closed by the client", servers: []string{"go", "nginx", "python-http"},
+		drive: func(w *wire, id string) {
+			w.send("%s", request("GET", "/", dot(id, 0), "Connection: close"))
+			if err := w.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+				w.Fatal(err)
+			}
 			w.receive("GET", 200)
 		},
 		want: []answer{{"GET", "/", 200}},

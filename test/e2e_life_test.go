@@ -200,6 +200,7 @@ func TestOldConnections(t *testing.T) {
 	s := newStage(t)
 	backend := s.serve("go", programs.Config{Service: "backend"})
 	names := []string{"go", "python-http", "gunicorn-sync", "node-http", "java-urlconnection"}
+	evidence := []string{"goroutine", "thread", "thread", "", "thread"}
 	clients := make([]*http.Client, len(names))
 	servers := make([]*programs.Server, len(names))
 	call := func(i int, id string) string {
@@ -221,19 +222,17 @@ func TestOldConnections(t *testing.T) {
 	if before := spans.Where(rig.Request("before")); len(before) != 0 {
 		t.Errorf("spans of requests before the agent:\n%v", before)
 	}
-	for _, name := range names {
+	for i, name := range names {
 		t.Run(name, func(t *testing.T) {
 			own := spans.Where(rig.Service(name))
-			for n := range 3 {
-				served(t, own, dot("after", n), "/call", "200")
-			}
 			calls := own.Where(rig.Kind("client"))
 			if len(calls) != 3 {
 				t.Fatalf("got %d calls, want 3:\n%v", len(calls), calls)
 			}
-			for _, client := range calls {
+			for n, client := range calls { // one after the other
+				parent := served(t, own, dot("after", n), "/call", "200")
 				server := one(t, spans, "called", rig.Service("backend"), rig.Request(client.RequestID()))
-				childOf(t, server, client, "local")
+				linked(t, parent, client, server, evidence[i])
 			}
 		})
 	}

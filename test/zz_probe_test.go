@@ -1,19 +1,14 @@
 package test
-import ("testing";"fmt";"time";"net"
-"github.com/clewtrace/clew/test/programs";"github.com/clewtrace/clew/test/rig")
+import ("testing";"fmt";"time"
+"github.com/clewtrace/clew/test/programs")
 func TestZZ(t *testing.T){
- s:=newStage(t); s.watch()
- socket := "unix:" + s.scene.Dir + "/go.sock"
- s.serve("go", programs.Config{Service: "local", Address: socket})
- s.run("curl","-sS","--unix-socket", socket[5:], "http://localhost/?id=local")
- srv:=s.serve("go",programs.Config{})
- for n:=range 4 {
-  c,_:=net.Dial("tcp",srv.Address); text:=request("GET","/",fmt.Sprintf("slow%d",n),"Connection: close")
-  for i:=0;i<len(text);i++ { c.Write([]byte(text[i:i+1])); if n&1==1 { time.Sleep(2*time.Millisecond) } }
-  if n&2==2 { c.(*net.TCPConn).CloseWrite() }
-  b:=make([]byte,9000); k,_:=c.Read(b); fmt.Println(n,k, string(b[:min(20,k)])); c.Close()
- }
+ s:=newStage(t)
+ be:=s.serve("go",programs.Config{Service:"backend"}); fr:=s.serve("gunicorn-sync",programs.Config{Service:"front"}); g:=s.serve("go",programs.Config{Service:"front"})
+ s.watch(); start:=time.Now()
+ for n:=range 30 { s.get(fr.URL+fmt.Sprintf("/call?id=py%v_%d&url=",time.Since(start).Milliseconds(),n)+be.URL+"/",200);s.get(g.URL+fmt.Sprintf("/call?id=go%v_%d&url=",time.Since(start).Milliseconds(),n)+be.URL+"/",200); time.Sleep(200*time.Millisecond) }
  spans:=s.settle()
- for n:=range 4 { fmt.Println(n, len(spans.Where(rig.Request(fmt.Sprintf("slow%d",n)))))}
- fmt.Println(spans)
+ seen:=map[string]bool{}
+ for _,sp:=range spans { if sp.Service=="front"&&sp.Kind=="client" { seen[sp.ParentID]=true } }
+ for _,sp:=range spans { if sp.Service=="front"&&sp.Kind=="server" { fmt.Print(sp.RequestID()," ",seen[sp.SpanID],"; ") } }
+ fmt.Println()
 }

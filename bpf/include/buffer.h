@@ -27,13 +27,13 @@ enum { NR_read = 0, NR_write = 1, NR_readv = 19, NR_writev = 20, NR_sendto = 44,
 
 static __always_inline long syscall_nr(struct pt_regs *r)
 {
-	if (BPF_CORE_READ(r, cs) == USER_CS_32)
+	if (r->cs == USER_CS_32)
 		return -2;
-	return (long)BPF_CORE_READ(r, orig_ax);
+	return (long)r->orig_ax;
 }
-#define syscall_arg0(r) BPF_CORE_READ(r, di)
-#define syscall_arg1(r) BPF_CORE_READ(r, si)
-#define syscall_arg2(r) BPF_CORE_READ(r, dx)
+#define syscall_arg0(r) ((r)->di)
+#define syscall_arg1(r) ((r)->si)
+#define syscall_arg2(r) ((r)->dx)
 #else
 enum { NR_read = 63, NR_write = 64, NR_readv = 65, NR_writev = 66, NR_sendto = 206, NR_recvfrom = 207,
        NR_sendmsg = 211, NR_recvmsg = 212, NR_recvmmsg = 243, NR_sendmmsg = 269, NR_preadv2 = 286,
@@ -42,11 +42,13 @@ enum { NR_read = 63, NR_write = 64, NR_readv = 65, NR_writev = 66, NR_sendto = 2
 
 static __always_inline long syscall_nr(struct pt_regs *r)
 {
-	return BPF_CORE_READ(r, syscallno);
+	if (r->pstate & PSTATE_32)
+		return -2;
+	return r->syscallno;
 }
-#define syscall_arg0(r) BPF_CORE_READ(r, orig_x0)
-#define syscall_arg1(r) BPF_CORE_READ(r, regs[1])
-#define syscall_arg2(r) BPF_CORE_READ(r, regs[2])
+#define syscall_arg0(r) ((r)->orig_x0)
+#define syscall_arg1(r) ((r)->regs[1])
+#define syscall_arg2(r) ((r)->regs[2])
 #endif
 
 static __always_inline void buffer_from_user_msghdr(struct buffer *b, __u64 msg)
@@ -84,7 +86,7 @@ __noinline int buffer_from_registers(__u32 slot)
 	b->fd = -1;
 	b->kernel_iov = 0;
 	b->readable = 0;
-	if (BPF_CORE_READ(task, flags) & (PF_KTHREAD | PF_IO_WORKER))
+	if (task->flags & (PF_KTHREAD | PF_IO_WORKER))
 		return 0;
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	switch (syscall_nr(regs)) {
@@ -121,6 +123,23 @@ __noinline int buffer_from_registers(__u32 slot)
 	}
 	b->fd = (__s32)syscall_arg0(regs);
 	return 0;
+}
+
+/* Do the registers show the buffer of the system call under way? */
+static __always_inline bool registers_show_buffer(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (task->flags & (PF_KTHREAD | PF_IO_WORKER))
+		return false;
+	switch (syscall_nr((struct pt_regs *)bpf_task_pt_regs(task))) {
+	case NR_write:
+	case NR_writev:
+	case NR_sendto:
+	case NR_sendmsg:
+		return true;
+	}
+	return false;
 }
 
 /* Fills b from the iterator of a send that has not begun to copy. */

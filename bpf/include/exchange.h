@@ -134,10 +134,10 @@ __noinline int request_identity(struct hook *h, struct conn *c, __u32 seq)
 		}
 	}
 	c->evidence = evidence;
-	id = random_id();
+	id = random_id(h->now);
 	__builtin_memcpy(c->trace.span_id, &id, 8);
 	if (evidence == EVIDENCE_NONE) {
-		__u64 trace[2] = { random_id(), random_id() };
+		__u64 trace[2] = { random_id(h->now), random_id(h->now) };
 
 		__builtin_memcpy(c->trace.trace_id, trace, 16);
 		__builtin_memset(c->trace.parent_id, 0, 8);

@@ -61,13 +61,16 @@ static __always_inline bool goroutine_read(const struct target *t, __u64 *goid, 
 static __always_inline void goroutine_note(const struct target *t, __u32 tgid, __u64 request)
 {
 	struct goroutine_key key = { .tgid = tgid };
-	struct goroutine g = { .request = request };
+	struct goroutine g = { .request = request }, *known;
 
 	if (!goroutine_read(t, &key.goid, &g.parent))
 		return;
-	if (!request && bpf_map_lookup_elem(&goroutines, &key))
-		return;
-	bpf_map_update_elem(&goroutines, &key, &g, BPF_ANY);
+	/* A server's goroutine lives as long as its connection: the entry is there. */
+	known = bpf_map_lookup_elem(&goroutines, &key);
+	if (!known)
+		bpf_map_update_elem(&goroutines, &key, &g, BPF_ANY);
+	else if (request)
+		known->request = request;
 }
 
 /* The open request that the running goroutine or an ancestor serves; 0: none. */

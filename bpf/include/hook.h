@@ -45,20 +45,23 @@ static __always_inline bool carries_responses(const struct conn *c, __u32 dir)
 	return c->role == (dir == DIR_OUT ? ROLE_SERVER : ROLE_CLIENT);
 }
 
-static __always_inline bool sock_is_stream(struct sock *sk)
-{
-	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+enum transport {
+	TRANSPORT_OTHER,
+	TRANSPORT_TCP,
+	TRANSPORT_UNIX,
+};
 
-	if (BPF_CORE_READ(sk, sk_type) != SOCK_STREAM)
-		return false;
-	if (family == AF_INET || family == AF_INET6)
-		return BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
-	return family == AF_UNIX;
-}
-
-static __always_inline bool sock_is_unix(struct sock *sk)
+static __always_inline enum transport sock_transport(struct sock *sk)
 {
-	return BPF_CORE_READ(sk, __sk_common.skc_family) == AF_UNIX;
+	__u16 family = READ(sk, __sk_common.skc_family);
+
+	if (READ(sk, sk_type) != SOCK_STREAM)
+		return TRANSPORT_OTHER;
+	if (family == AF_UNIX)
+		return TRANSPORT_UNIX;
+	if ((family == AF_INET || family == AF_INET6) && READ(sk, sk_protocol) == IPPROTO_TCP)
+		return TRANSPORT_TCP;
+	return TRANSPORT_OTHER;
 }
 
 static __always_inline void v4_mapped(__u8 *out, __be32 addr)

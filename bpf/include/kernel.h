@@ -65,6 +65,16 @@ enum { BPF_RB_AVAIL_DATA = 0 };
 
 #define __relocated __attribute__((preserve_access_index))
 
+/*
+ * Reads a field through a pointer whose type the verifier knows: one instruction
+ * instead of a helper call (some 10 ns). A kprobe's pointers are plain numbers.
+ */
+#ifdef CLEW_NO_SK_STORAGE
+#define READ(ptr, field) BPF_CORE_READ(ptr, field)
+#else
+#define READ(ptr, field) ((ptr)->field)
+#endif
+
 /* Layouts here are nobody's: see above. */
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wpadded"
@@ -168,6 +178,7 @@ struct user_pt_regs {
 } __relocated;
 struct pt_regs {
 	__u64 regs[31];
+	__u64 pstate;
 	__u64 orig_x0;
 	__s32 syscallno;
 } __relocated;

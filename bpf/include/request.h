@@ -28,8 +28,7 @@ struct request {
  * the request is nobody's parent.
  */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(type, BPF_MAP_TYPE_HASH); /* preallocated: one comes and goes with each request */
 	__uint(max_entries, 16384);
 	__type(key, __u64);
 	__type(value, struct request);

@@ -12,23 +12,26 @@
 static __always_inline struct conn *hook_open(struct hook *h, struct sock *sk, __u32 slot, __u32 dir)
 {
 	__u64 id = bpf_get_current_pid_tgid();
+	enum transport transport;
 
 	h->tgid = id >> 32;
 	h->tid = (__u32)id;
-	if (!target_get(h->tgid) || !sock_is_stream(sk))
+	if (!target_get(h->tgid))
+		return 0;
+	transport = sock_transport(sk);
+	if (transport == TRANSPORT_OTHER)
 		return 0;
 	h->sk = (__u64)sk;
 	h->slot = slot;
 	h->dir = dir;
 	h->now = bpf_ktime_get_ns();
-	h->skip = 0;
-	h->no_seq = sock_is_unix(sk);
-	h->early = 0;
+	h->no_seq = transport == TRANSPORT_UNIX;
 	return conn_make(sk);
 }
 
 static __always_inline __u32 write_seq(struct sock *sk)
 {
+	/* Beyond struct sock, so not a typed read. */
 	return BPF_CORE_READ((struct tcp_sock *)sk, write_seq);
 }
 
@@ -115,11 +118,11 @@ static __always_inline int on_send_early(struct sock *sk, const struct iov_iter 
 		st->last_ns = h.now;
 		return 0;
 	}
-	buffer_from_registers(h.slot);
-	shown_later = s->buf.readable;
+	shown_later = registers_show_buffer();
 	if (shown_later && (c->role == ROLE_SERVER || st->framing == FRAMING_LENGTH ||
 			    st->framing == FRAMING_CHUNKED))
 		return 0;
+	buffer_from_registers(h.slot); /* for the descriptor */
 	buffer_from_iter(&s->buf, it);
 	if (!s->buf.readable)
 		return 0;

@@ -315,7 +315,7 @@ __noinline int segment(struct hook *h, struct conn *c, struct stream *st)
 		return 0;
 	turned = c->last_dir != h->dir + 1;
 	if (!c->id)
-		c->id = random_id();
+		c->id = random_id(h->now);
 	if (!h->no_seq && !stream_place(h, c, st))
 		return 0;
 	c->last_dir = h->dir + 1;

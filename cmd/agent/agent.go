@@ -175,9 +175,12 @@ func (a *agent) run(ctx context.Context) error {
 	}
 	stop()
 	source.Wait()
-	err := a.drain(lasting)
+	if err := a.drain(lasting); err != nil {
+		// Being told to stop while the backend is away is no failure.
+		a.log.Warn("not everything could be brought to an end", zap.Error(err))
+	}
 	sinks.Wait()
-	return errors.Join(cause, err)
+	return cause
 }
 
 // lifecycle tells the directory of processes what befell one.

@@ -263,7 +263,7 @@ func (d *describer) outcome(c *call, x *Exchange) bool {
 	if c.response.Part == 0 {
 		d.answer.status = 0
 	} else {
-		if !d.answer.parseResponse(c.response.Head) {
+		if !d.answer.parseStatusLine(c.response.Head) {
 			return false
 		}
 		status := d.answer.status

@@ -81,6 +81,20 @@ func (h *httpHead) parseRequestLine(data []byte) (rest []byte, ok bool) {
 
 // parseResponse reads the head of a response, as far as data goes.
 func (h *httpHead) parseResponse(data []byte) bool {
+	if !h.parseStatusLine(data) {
+		return false
+	}
+	before := len(data) - len(h.lines)
+	h.parseFields(h.lines)
+	if h.size > 0 {
+		h.size += before
+	}
+	return true
+}
+
+// parseStatusLine reads the first line of a response, and leaves what follows in
+// lines.
+func (h *httpHead) parseStatusLine(data []byte) bool {
 	*h = httpHead{}
 	line, rest, _ := cutLine(data)
 	version, status, ok := bytes.Cut(line, []byte{' '})
@@ -88,15 +102,12 @@ func (h *httpHead) parseResponse(data []byte) bool {
 		return false
 	}
 	for _, c := range status[:3] {
-		if c < '0' || c > '9' {
+		if !isDigit(c) {
 			return false
 		}
 		h.status = h.status*10 + int(c-'0')
 	}
-	h.parseFields(rest)
-	if h.size > 0 {
-		h.size += len(data) - len(rest)
-	}
+	h.lines = rest
 	return h.status >= 100
 }
 

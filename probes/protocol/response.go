@@ -18,15 +18,15 @@ func (s *Conversations) response(v *conversation, m *Message) {
 		}
 		how, whole, ok := c.dialect.ending(c.request.Head, data)
 		size := uint64(len(data))
-		switch {
-		case !ok:
+		if !ok {
 			s.void(c, malformed)
+		} else if extra && (whole == 0 || whole > size) {
+			s.void(c, endUnseen) // nobody follows it to its end
+			ok = false
+		}
+		if !ok {
 			s.turned(v, c)
-			return
-		case extra && (whole == 0 || whole > size): // nobody follows it to its end
-			s.void(c, endUnseen)
-			s.turned(v, c)
-			s.distrust(v)
+			s.hiddenAnswers(v, m)
 			return
 		}
 		more := whole > 0 && whole < size
@@ -35,15 +35,23 @@ func (s *Conversations) response(v *conversation, m *Message) {
 		}
 		s.answer(v, c, m, data[:size], how, m.Complete || more || extra)
 		if !more {
-			if m.Truncated && whole > 0 && !m.Rescued {
+			if whole > 0 && m.Truncated && !m.Rescued {
 				// A head that fits is cut only when others follow it.
-				s.flush(v, unpaired)
-				s.distrust(v)
+				s.hiddenAnswers(v, m)
 			}
 			return
 		}
 		data = data[whole:]
 	}
+}
+
+// hiddenAnswers gives up what waits when a message holds responses that can't be
+// made out, of which there may be any number.
+func (s *Conversations) hiddenAnswers(v *conversation, m *Message) {
+	if m.Truncated {
+		s.flush(v, unpaired)
+	}
+	s.distrust(v)
 }
 
 // answer gives a call its response.

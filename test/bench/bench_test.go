@@ -41,7 +41,7 @@ func TestReadWrk(t *testing.T) {
 
 func TestSummarise(t *testing.T) {
 	at := func(throughput float64, cpu time.Duration) leg {
-		return leg{load: load{requests: 100, throughput: throughput, p50: 10, p99: 20}, cpu: cpu, spans: 50,
+		return leg{load: load{requests: 100, throughput: throughput, p50: 10, p99: 20}, cpu: cpu, spans: 50, spansEach: 0.5,
 			agentCPU: 100 * time.Microsecond, dropped: map[string]float64{"a": 1}}
 	}
 	without := []leg{at(1000, 10), at(100, 20), at(10, 30)}

@@ -23,14 +23,16 @@ type bench struct {
 
 // leg is what was measured in one run of wrk.
 type leg struct {
-	load load
-	cpu  time.Duration // of the server, for each request
+	load   load
+	warmUp int64         // requests before
+	cpu    time.Duration // of the server, for each request
 
 	// Of the agent; zero without one.
-	spans    int64
-	agentCPU time.Duration
-	resident int64              // bytes
-	dropped  map[string]float64 // its counters of drops, by name, sampling excepted
+	spans     int64   // that arrived while wrk ran
+	spansEach float64 // for each request from start to end, the last ones included
+	agentCPU  time.Duration
+	resident  int64              // bytes
+	dropped   map[string]float64 // its counters of drops, by name, sampling excepted
 }
 
 // measure runs wrk once, after a warm-up, with the agent as the mode says.
@@ -52,12 +54,17 @@ func (b *bench) measure(ctx context.Context, m mode) (leg, error) {
 		agent.Kill()
 		return leg{}, fmt.Errorf("%w\n%s", err, agent.Errors())
 	}
-	return measured, agent.Stop()
+	if err := agent.Stop(); err != nil { // sends what it still holds
+		return leg{}, err
+	}
+	measured.spansEach = float64(sink.Count()) / float64(measured.warmUp+measured.load.requests)
+	return measured, nil
 }
 
 // load warms up and measures. The agent and its sink are nil without an agent.
 func (b *bench) load(ctx context.Context, agent *rig.Agent, sink *rig.Sink) (leg, error) {
-	if _, err := wrk(ctx, b.url, b.connections, time.Second); err != nil {
+	warmUp, err := wrk(ctx, b.url, b.connections, time.Second)
+	if err != nil {
 		return leg{}, err
 	}
 	serverBefore, err := b.cpu()
@@ -76,7 +83,7 @@ func (b *bench) load(ctx context.Context, agent *rig.Agent, sink *rig.Sink) (leg
 			return leg{}, err
 		}
 	}
-	var measured leg
+	measured := leg{warmUp: warmUp.requests}
 	if measured.load, err = wrk(ctx, b.url, b.connections, b.duration); err != nil {
 		return leg{}, err
 	}

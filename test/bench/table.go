@@ -49,7 +49,7 @@ func summarise(server, mode string, legs, without []leg) result {
 		added:      time.Duration(over(func(l, w leg) float64 { return float64(l.cpu - w.cpu) })),
 		agentCPU:   each(func(l leg) time.Duration { return l.agentCPU / time.Duration(max(1, l.spans)) }),
 		resident:   int64(over(func(l, _ leg) float64 { return float64(l.resident) })),
-		spansEach:  over(func(l, _ leg) float64 { return float64(l.spans) / float64(l.load.requests) }),
+		spansEach:  over(func(l, _ leg) float64 { return l.spansEach }),
 		dropped:    make(map[string]float64),
 	}
 	for _, l := range legs {

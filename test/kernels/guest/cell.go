@@ -31,22 +31,24 @@ var servers = []struct {
 	{"busy-front", false, portBusyFront, []string{"/bin/busybox", "httpd", "-f", "-p", at(portBusyFront), "-h", "/www"}},
 }
 
-// clients each send one request, the Go one two on the same connection.
+// clients each send one request, the Go one two on the same connection. They
+// are gone at once, maybe before their environment is read: so their service
+// name is that of the executable, by which the agent names them without it.
 var clients = []struct {
 	service string
 	argv    []string
 }{
-	{"go-client", []string{"/init", "get", address(portGoFront, "/go/first"), address(portGoFront, "/go/second")}},
-	{"thread-client", []string{"/bin/threads", "get", fmt.Sprint(portThreadFront), "/thread"}},
-	{"busy-client", []string{"/bin/busybox", "wget", "-q", "-O", "/dev/null", address(portBusyFront, "/cgi-bin/chain")}},
+	{"init", []string{"/init", "get", address(portGoFront, "/go/first"), address(portGoFront, "/go/second")}},
+	{"threads", []string{"/bin/threads", "get", fmt.Sprint(portThreadFront), "/thread"}},
+	{"busybox", []string{"/bin/busybox", "wget", "-q", "-O", "/dev/null", address(portBusyFront, "/cgi-bin/chain")}},
 }
 
 // chains are what those requests must look like.
 var chains = []chain{
-	{"go", "goroutine", "goroutine", []hop{{"go-client", ""}, {"go-front", "/go/first"}, {"go-back", "/go/first"}}},
-	{"go kept connection", "pooled", "goroutine", []hop{{"go-client", ""}, {"go-front", "/go/second"}, {"go-back", "/go/second"}}},
-	{"threads", "thread", "thread", []hop{{"thread-client", ""}, {"thread-front", "/thread"}, {"thread-back", "/thread"}}},
-	{"cgi", "fork", "fork", []hop{{"busy-client", ""}, {"busy-front", "/cgi-bin/chain"}, {"busy-back", "/bb/file"}}},
+	{"go", "goroutine", "goroutine", []hop{{"init", ""}, {"go-front", "/go/first"}, {"go-back", "/go/first"}}},
+	{"go kept connection", "pooled", "goroutine", []hop{{"init", ""}, {"go-front", "/go/second"}, {"go-back", "/go/second"}}},
+	{"threads", "thread", "thread", []hop{{"threads", ""}, {"thread-front", "/thread"}, {"thread-back", "/thread"}}},
+	{"cgi", "fork", "fork", []hop{{"busybox", ""}, {"busy-front", "/cgi-bin/chain"}, {"busy-back", "/bb/file"}}},
 }
 
 func at(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }

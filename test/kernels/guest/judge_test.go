@@ -32,10 +32,10 @@ func perfect() []span {
 		return m
 	}
 	return []span{
-		{trace, "000000000000000a", "", "a", "client", at, at.Add(time.Second), attributes("url.full", "http://b:1/x", "")},
-		{trace, "000000000000000b", "000000000000000a", "b", "server", at, at.Add(time.Second), attributes("url.path", "/x", "local")},
-		{trace, "000000000000000c", "000000000000000b", "b", "client", at, at.Add(time.Second), attributes("url.full", "http://c:1/y?q=1", "thread")},
-		{trace, "000000000000000d", "000000000000000c", "c", "server", at, at.Add(time.Second), attributes("url.path", "/y", "local")},
+		{trace, "000000000000000a", "", "a", "client", at, 1000, attributes("url.full", "http://b:1/x", "")},
+		{trace, "000000000000000b", "000000000000000a", "b", "server", at, 1000, attributes("url.path", "/x", "local")},
+		{trace, "000000000000000c", "000000000000000b", "b", "client", at, 1000, attributes("url.full", "http://c:1/y?q=1", "thread")},
+		{trace, "000000000000000d", "000000000000000c", "c", "server", at, 1000, attributes("url.path", "/y", "local")},
 	}
 }
 
@@ -146,12 +146,12 @@ func TestJudgeNothing(t *testing.T) {
 }
 
 func TestParseSpans(t *testing.T) {
-	good := `{"trace_id":"11111111111111111111111111111111","span_id":"000000000000000a","kind":"server","start":"2026-01-02T03:04:05.1Z","end":"2026-01-02T03:04:05.2Z","service":"a","attributes":{"url.path":"/x"}}` + "\n"
+	good := `{"trace_id":"11111111111111111111111111111111","span_id":"000000000000000a","kind":"server","start":"2026-01-02T03:04:05.1Z","duration_ns":5,"service":"a","attributes":{"url.path":"/x"}}` + "\n"
 	spans, err := parseSpans(good + good)
 	if err != nil || len(spans) != 2 || spans[0].path() != "/x" || spans[0].Service != "a" {
 		t.Errorf("spans %+v, error %v", spans, err)
 	}
-	for _, bad := range []string{"hello\n", "{}\n", good + "{\n", strings.Replace(good, "000000000000000a", "a", 1), strings.Replace(good, "05.2Z", "05.0Z", 1)} {
+	for _, bad := range []string{"hello\n", "{}\n", good + "{\n", strings.Replace(good, "000000000000000a", "a", 1), strings.Replace(good, ":5,", ":-5,", 1)} {
 		if spans, err := parseSpans(bad); err == nil {
 			t.Errorf("%q is read as %+v, want an error", bad, spans)
 		}

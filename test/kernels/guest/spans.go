@@ -17,7 +17,7 @@ type span struct {
 	Service    string         `json:"service"`
 	Kind       string         `json:"kind"`
 	Start      time.Time      `json:"start"`
-	End        time.Time      `json:"end"`
+	DurationNS int64          `json:"duration_ns"`
 	Attributes map[string]any `json:"attributes"`
 }
 
@@ -32,8 +32,8 @@ func parseSpans(text string) ([]span, error) {
 		if len(s.TraceID) != 32 || len(s.SpanID) != 16 {
 			return nil, fmt.Errorf("parse the agent's output %q: trace id %q, span id %q", line, s.TraceID, s.SpanID)
 		}
-		if s.Start.IsZero() || s.End.Before(s.Start) {
-			return nil, fmt.Errorf("parse the agent's output %q: it ends before it starts", line)
+		if s.Start.IsZero() || s.DurationNS < 0 {
+			return nil, fmt.Errorf("parse the agent's output %q: start %v, duration %d ns", line, s.Start, s.DurationNS)
 		}
 		spans = append(spans, s)
 	}
