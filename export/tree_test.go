@@ -56,6 +56,12 @@ func TestOffender(t *testing.T) {
 	if got := offender(order); got.span != s.spans[6] {
 		t.Errorf("blamed %s %s, want the failure that reached the top", got.span.Process.Service, got.span.Name)
 	}
+	coped := s.client(s.spans[4], "GET", "disk:0", 70, 80, 500) // deeper, but its caller coped
+	_, order = forest(s.spans)
+	if got := offender(order); got.span != s.spans[6] {
+		t.Errorf("blamed %s %s, want the failure that reached the top", got.span.Process.Service, got.span.Name)
+	}
+	coped.Failed = false
 	s.spans[0].Failed = false // the top coped with it: now both were dealt with
 	again := s.client(s.spans[6], "GET", "disk:1", 230, 240, 500)
 	s.client(s.spans[6], "GET", "disk:2", 250, 260, 500)

@@ -25,9 +25,9 @@ type hook struct {
 type kind uint8
 
 const (
-	tracing  kind = iota // tp_btf, fentry, fexit: the program's section says where
-	kprobe               // at a function's entry
-	kretprobe            // at its return
+	tracing   kind = iota // tp_btf, fentry, fexit: the program's section says where
+	kprobe                // at a function's entry
+	kretprobe             // at its return
 )
 
 // A family is one way of hearing of socket traffic. They are tried in the order

@@ -150,6 +150,19 @@ var exchanges = []struct {
 		want: []answer{{"GET", "/", 200}},
 	},
 	{
+		name: "half-closed by the client after a split head", servers: []string{"go", "nginx", "python-http"},
+		drive: func(w *wire, id string) {
+			text := request("GET", "/", dot(id, 0), "Connection: close")
+			w.sendSplit(text[:10])
+			w.send("%s", text[10:])
+			if err := w.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+				w.Fatal(err)
+			}
+			w.receive("GET", 200)
+		},
+		want: []answer{{"GET", "/", 200}},
+	},
+	{
 		name: "unknown method", servers: []string{"go", "nginx"},
 		drive: func(w *wire, id string) {
 			w.send("%s", request("BREW", "/pot", dot(id, 0), "Connection: close"))

@@ -2,6 +2,8 @@ package test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -195,44 +197,65 @@ func unanswered(t *testing.T, span rig.Span) {
 }
 
 // TestOldConnections starts the agent when programs run and their pools are
-// open, and after processes have had every chance to be found or missed.
+// open. The next request on each has its spans, and before long its link, too:
+// at first the agent cannot know what older requests a thread still serves.
 func TestOldConnections(t *testing.T) {
 	s := newStage(t)
 	backend := s.serve("go", programs.Config{Service: "backend"})
-	names := []string{"go", "python-http", "gunicorn-sync", "node-http", "java-urlconnection"}
-	evidence := []string{"goroutine", "thread", "thread", "", "thread"}
-	clients := make([]*http.Client, len(names))
-	servers := make([]*programs.Server, len(names))
-	call := func(i int, id string) string {
-		return servers[i].URL + "/call?id=" + id + "&url=" + url.QueryEscape(backend.URL+"/")
+	olds := []struct {
+		name, evidence string
+		client         *http.Client
+		url            string
+	}{
+		{name: "go", evidence: "goroutine"}, {name: "python-http", evidence: "thread"}, {name: "gunicorn-sync", evidence: "thread"},
+		{name: "node-http"}, {name: "java-urlconnection", evidence: "thread"},
 	}
-	for i, name := range names {
-		servers[i] = s.serve(name, programs.Config{})
-		clients[i] = &http.Client{Transport: &http.Transport{}} // keeps its connection
-		t.Cleanup(clients[i].CloseIdleConnections)
-		fetch(t, clients[i], call(i, "before"), 200)
+	for i := range olds {
+		old := &olds[i]
+		old.url = s.serve(old.name, programs.Config{}).URL + "/call?url=" + url.QueryEscape(backend.URL+"/") + "&id="
+		old.client = &http.Client{Transport: &http.Transport{}} // keeps its connection
+		t.Cleanup(old.client.CloseIdleConnections)
+		fetch(t, old.client, old.url+"before", 200)
 	}
 	s.watch()
-	for i := range names {
-		for n := range 3 {
-			fetch(t, clients[i], call(i, dot("after", n)), 200)
+	for _, old := range olds {
+		fetch(t, old.client, old.url+"next", 200)
+	}
+	for _, old := range olds {
+		if old.evidence == "" {
+			continue
+		}
+		if err := rig.Until(t.Context(), "a link in "+old.name, func(ctx context.Context) error {
+			fetch(t, old.client, old.url+"later", 200)
+			spans, err := s.jaeger.Spans(ctx)
+			if err != nil {
+				return err
+			}
+			for _, client := range spans.Where(rig.Service(old.name), rig.Kind("client")) {
+				if client.Attributes["clew.parent.evidence"] == old.evidence {
+					return nil
+				}
+			}
+			return errors.New("there is none")
+		}); err != nil {
+			t.Error(err)
 		}
 	}
 	spans := s.settle()
 	if before := spans.Where(rig.Request("before")); len(before) != 0 {
 		t.Errorf("spans of requests before the agent:\n%v", before)
 	}
-	for i, name := range names {
-		t.Run(name, func(t *testing.T) {
-			own := spans.Where(rig.Service(name))
-			calls := own.Where(rig.Kind("client"))
-			if len(calls) != 3 {
-				t.Fatalf("got %d calls, want 3:\n%v", len(calls), calls)
+	for _, old := range olds {
+		t.Run(old.name, func(t *testing.T) {
+			own := spans.Where(rig.Service(old.name))
+			served(t, own, "next", "/call", "200")
+			calls, parents := own.Where(rig.Kind("client")), own.Where(rig.Kind("server"))
+			if len(calls) != len(parents) {
+				t.Fatalf("got %d calls in %d requests:\n%v", len(calls), len(parents), own)
 			}
 			for n, client := range calls { // one after the other
-				parent := served(t, own, dot("after", n), "/call", "200")
 				server := one(t, spans, "called", rig.Service("backend"), rig.Request(client.RequestID()))
-				linked(t, parent, client, server, evidence[i])
+				linked(t, parents[n], client, server, "") // right, or absent
 			}
 		})
 	}

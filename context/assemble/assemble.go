@@ -51,7 +51,7 @@ type Assembler struct {
 	options  Options
 	names    names
 	programs programs
-	parents  recent // of emitted client spans, once programs with spans of their own are known
+	parents  recent // spans of ours that emitted ones name as their parent
 	counters counters
 }
 
@@ -128,8 +128,8 @@ func (a *Assembler) link(s *Span, t *protocol.Trace) outcome {
 	}
 	s.ParentID = t.ParentID
 	s.Attributes = append(s.Attributes, EvidenceKey.String(evidences[t.Evidence]))
-	if s.Kind == KindClient && a.programs.serversFound {
-		a.parents.add(t.ParentID)
+	if t.Evidence != protocol.EvidenceHeader {
+		a.parents.add(t.ParentID) // one of our own spans
 	}
 	return kept
 }
@@ -151,12 +151,15 @@ func (a *Assembler) name(s *Span, x *protocol.Exchange) outcome {
 	return kept
 }
 
-// doubles says whether the program makes a span for this exchange itself.
+// doubles says whether the program makes a span for this exchange itself. A span
+// with children stays even so: they would point at nothing. As a rule they ended
+// before it, so they are known by now.
 func (a *Assembler) doubles(x *protocol.Exchange, kind Kind, process *workload.Process) (outcome, bool) {
+	why, own := ownServer, false
 	if kind == KindClient {
-		return ownClient, a.programs.ownClient(x, process)
+		why, own = ownClient, a.programs.ownClient(x, process)
+	} else {
+		own = a.programs.ownServer(x.PID, process)
 	}
-	// A server span with children stays: they would point at nothing. They
-	// ended before it, so they are known by now.
-	return ownServer, a.programs.ownServer(x.PID, process) && !a.parents.has(x.Trace.SpanID)
+	return why, own && !a.parents.has(x.Trace.SpanID)
 }

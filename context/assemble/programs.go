@@ -24,7 +24,9 @@ import (
 // The judgement is made on each request: a client span is dropped only when its
 // own request carries a foreign context, so that requests past the SDK's
 // instrumentation stay. Server spans show nothing of the kind and are dropped as
-// long as the conclusion holds. The first spans of a program may go out twice.
+// long as the conclusion holds. A span that another one of ours names as its
+// parent stays, the program's own beside it. The first spans of a program may go
+// out twice.
 //
 // Contexts are noted when a request begins, since one that is passed on ends
 // before the request it came with.
@@ -63,8 +65,6 @@ type programs struct {
 	limit   int
 	clock   uint64 // one tick a use
 	listens func(pid uint32) bool
-	// serversFound says that some program makes server spans, now or before.
-	serversFound bool
 }
 
 func (s *programs) entered(pid uint32, t *protocol.Trace) {
@@ -142,7 +142,6 @@ func (s *programs) ownClient(x *protocol.Exchange, process *workload.Process) bo
 		return false
 	case traceKnown:
 		p.client, p.server = true, true
-		s.serversFound = true
 	case !p.client:
 		p.client = s.began(p, x)
 	}
@@ -173,9 +172,9 @@ func (s *programs) began(p *program, x *protocol.Exchange) bool {
 	return p.strange == tracesNeeded && !s.listens(x.PID)
 }
 
-// recentSize is how many parents are remembered: those of requests open at the
-// same time, on the whole node.
-const recentSize = 8192
+// recentSize is how many parents are remembered: more than requests are open at
+// the same time on the whole node. They take about 1 MB.
+const recentSize = 32768
 
 // recent is a set of the latest span ids given to it.
 type recent struct {

@@ -112,6 +112,19 @@ func TestServerSpanWithChildrenStays(t *testing.T) {
 	b.want(t, "c12 s10", "seen =4;kept =2;dropped own_client_span=1;dropped own_server_span=1;")
 }
 
+// TestClientSpanWithServerStays is the same across a connection: the server found
+// our client span by the connection, nearer than the header.
+func TestClientSpanWithServerStays(t *testing.T) {
+	b := newBench(Limits{}, nil)
+	b.enters(1, 1, 100)
+	far := exchange(2, protocol.RoleServer, 1, 20, 11)
+	far.Trace.Evidence = protocol.EvidenceLocal
+	b.Handle(far)
+	b.client(1, 1, 11, 101)
+	b.client(1, 1, 12, 102)
+	b.want(t, "s20 c11", "seen =3;kept =2;dropped own_client_span=1;")
+}
+
 func TestUnsampledProvesNothing(t *testing.T) {
 	b := newBench(Limits{}, func(uint32) bool { return false })
 	b.enters(1, 1, 100)

@@ -43,8 +43,8 @@ type Options struct {
 	// Sampler decides for requests that the kernel did not see by themselves,
 	// as the kernel does for the others.
 	Sampler traceparent.Sampler
-	// Entered, if set, is told of every request as soon as it begins that
-	// brings a trace context into a process.
+	// Entered, if set, is told of every request that brings a trace context
+	// into a process, as soon as it begins: ParentID is what its head says.
 	Entered func(pid uint32, trace Trace)
 	// Emit receives each exchange when it is over. The Exchange is used again
 	// when Emit returns; its Attributes and strings are not.
@@ -311,12 +311,28 @@ func (s *Conversations) enqueue(v *conversation, m *Message, d *dialect, head []
 	if extra {
 		s.identify(c)
 	}
-	t := &c.request.Trace
-	if m.Role == RoleServer && t.Evidence == EvidenceHeader && !m.Rescued {
-		s.options.Entered(m.PID, *t)
-	}
-	if extra && !t.Sampled {
+	s.entered(c)
+	if extra && !c.request.Trace.Sampled {
 		s.void(c, unsampled)
+	}
+}
+
+// entered tells of the context that a request brings into a process. Beside
+// nearer evidence it is still in the head, where the program can read it.
+func (s *Conversations) entered(c *call) {
+	r := &c.request
+	if r.Role != RoleServer || r.Rescued {
+		return
+	}
+	t := r.Trace
+	switch t.Evidence {
+	case EvidenceHeader:
+		s.options.Entered(r.PID, t)
+	case EvidenceLocal:
+		if parent, ok := c.dialect.context(r.Head); ok {
+			t.TraceID, t.ParentID, t.Evidence = parent.TraceID, parent.SpanID, EvidenceHeader
+			s.options.Entered(r.PID, t)
+		}
 	}
 }
 

@@ -210,6 +210,25 @@ func TestPipelinedInOneSegment(t *testing.T) {
 	}
 }
 
+// TestLocalEvidenceBesideHeader checks that a context in the head is told of, and
+// its state kept, although the kernel knew a nearer parent.
+func TestLocalEvidenceBesideHeader(t *testing.T) {
+	const id, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+	request := message(PartRequest, 0, "GET / HTTP/1.1\r\ntraceparent: 00-"+id+"-"+parent+"-01\r\ntracestate: a=1\r\n\r\n")
+	c, _ := contextHTTP(request.Head)
+	request.Trace = Trace{TraceID: c.TraceID, SpanID: [8]byte{2}, ParentID: [8]byte{3}, Sampled: true, Evidence: EvidenceLocal}
+	var entered string
+	o := Options{Entered: func(pid uint32, t Trace) { entered += fmt.Sprintf("%d %x %x;", pid, t.TraceID, t.ParentID) }}
+	out, _ := run(o, request, message(PartResponse, 1, ok, complete))
+	if out[0].TraceState != "a=1" || out[0].Trace != request.Trace || entered != "10 "+id+" "+parent+";" {
+		t.Errorf("%+v, entered %s", out[0], entered)
+	}
+	request.Trace.TraceID[0]++
+	if out, _ = run(o, request, message(PartResponse, 1, ok, complete)); out[0].TraceState != "" {
+		t.Error("the state of another trace was kept")
+	}
+}
+
 func TestExpire(t *testing.T) {
 	var out []*Exchange
 	s := New(Options{Limits: Limits{Patience: time.Second, Idle: time.Minute, Stream: time.Hour}, Emit: func(x *Exchange) {

@@ -3,8 +3,6 @@ package protocol
 import (
 	"bytes"
 	"net/netip"
-
-	"github.com/clewtrace/clew/context/traceparent"
 )
 
 // forwarded is the first hop of a Forwarded header (RFC 7239).
@@ -65,34 +63,4 @@ func parseHop(b []byte) (netip.AddrPort, bool) {
 	}
 	address, err := netip.ParseAddr(s)
 	return netip.AddrPortFrom(address, 0), err == nil && address.Zone() == ""
-}
-
-// traceState returns the tracestate that came with the traceparent, all its
-// headers joined in their order, or "" when it is to be dropped.
-func (h *httpHead) traceState() string {
-	state := h.fields[fieldTracestate]
-	if state.count == 0 {
-		return ""
-	}
-	value := state.value
-	if state.count > 1 {
-		value = nil
-		for rest := h.lines; ; {
-			name, v, after, ok := nextField(rest)
-			if !ok {
-				break
-			}
-			rest = after
-			if equalFold(name, fieldNames[fieldTracestate]) {
-				value = append(append(value, v...), ',')
-			}
-		}
-		value = value[:len(value)-1]
-	}
-	// A head that is cut may miss further members: the list is kept whole or
-	// not at all.
-	if h.size == 0 || !traceparent.ValidState(value) {
-		return ""
-	}
-	return string(value)
 }

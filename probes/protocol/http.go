@@ -8,8 +8,6 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"go.opentelemetry.io/otel/attribute"
-
-	"github.com/clewtrace/clew/context/traceparent"
 )
 
 // HTTP/1.x, described by OpenTelemetry's semantic conventions for HTTP spans.
@@ -78,14 +76,6 @@ func measureHTTP(data []byte) (int, uint64) {
 	return h.size, uint64(h.size) + body
 }
 
-func contextHTTP(head []byte) (traceparent.Context, bool) {
-	var h httpHead
-	if !h.parseRequest(head) || h.fields[fieldTraceparent].count != 1 {
-		return traceparent.Context{}, false
-	}
-	return traceparent.Parse(h.fields[fieldTraceparent].value)
-}
-
 func endingHTTP(request, data []byte) (ending, uint64, bool) {
 	var h httpHead
 	if !h.parseResponse(data) {
@@ -148,9 +138,7 @@ func describeHTTP(d *describer, c *call, x *Exchange) bool {
 		x.TargetKey = semconv.HTTPRouteKey
 		x.Tentative = d.answer.status/100 == 4 || x.FirstByte.IsZero()
 	}
-	if x.Trace.Evidence == EvidenceHeader {
-		x.TraceState = h.traceState()
-	}
+	x.TraceState = h.traceState(&x.Trace)
 	return true
 }
 

@@ -50,15 +50,17 @@ func play(ctx context.Context, binary string) (err error) {
 		}
 		err = errors.Join(err, scene.Close())
 	}()
-	shop, err := open(ctx, scene)
-	if err != nil {
-		return err
-	}
+	// The agent first: so it knows every program from its first request on.
 	agent, err := rig.StartAgent(ctx, scene, rig.AgentConfig{Binary: binary, Stdout: os.Stdout})
 	if err != nil {
 		return err
 	}
-	say("The agent watches them. Ctrl-C ends the demo.\n")
+	say("The agent is ready. It watches these services:")
+	shop, err := open(ctx, scene)
+	if err != nil {
+		return err
+	}
+	say("A visitor comes every second. Ctrl-C ends the demo.\n")
 	if err := shop.visit(ctx, agent.Process); err != nil {
 		return err
 	}

@@ -1,12 +1,13 @@
 // Package proc reads the facts of one process from a proc filesystem.
 //
 // It is made for a node agent that looks at programs it does not trust, while
-// they come and go. Three rules follow, and they are why it does not use a
-// general library: everything about a process is read through one descriptor of
-// its /proc directory, so that a pid which is taken over by another process in
-// the middle gives ErrGone and never a mixture of two; every read is bounded;
-// and a file of the target is opened only when it is a regular file, found
-// without leaving the target's root.
+// they come and go. A general library (procfs) lists the processes; of one
+// process the facts are read here, by three rules that it does not have:
+// everything is read through one descriptor of the /proc directory, so that a
+// pid which is taken over by another process in the middle gives ErrGone and
+// never a mixture of two; every read is bounded; and a file of the target is
+// opened only when it is a regular file, found without leaving the target's
+// root.
 package proc
 
 import (
@@ -16,6 +17,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -68,23 +70,20 @@ func (f FS) Read(name string, limit int) ([]byte, error) {
 // Each calls visit with the pid of every process, in no particular order, until
 // visit returns false.
 func (f FS) Each(visit func(pid uint32) bool) error {
-	dir, err := os.Open(f.Root())
+	library, err := procfs.NewFS(f.Root())
 	if err != nil {
 		return fmt.Errorf("list processes: %w", err)
 	}
-	defer dir.Close()
-	for {
-		names, err := dir.Readdirnames(512)
-		for _, name := range names {
-			pid, notPID := strconv.ParseUint(name, 10, 32)
-			if notPID == nil && pid != 0 && !visit(uint32(pid)) {
-				return nil
-			}
-		}
-		if err != nil {
-			return nil // io.EOF, or the directory changed under us: what was seen counts
+	all, err := library.AllProcs()
+	if err != nil {
+		return fmt.Errorf("list processes: %w", err)
+	}
+	for _, p := range all {
+		if !visit(uint32(p.PID)) {
+			return nil
 		}
 	}
+	return nil
 }
 
 // Process is an open process directory. It stays with the process it was opened
