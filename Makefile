@@ -11,7 +11,7 @@ BUILDER ?= $(shell for b in docker podman buildah; do $$b info >/dev/null 2>&1 &
 CACHE   := $(CURDIR)/.cache
 LDFLAGS := -s -w -X main.version=$(VERSION)
 C_FILES  = $(shell find bpf -name '*.c' -o -name '*.h' | grep -v vmlinux)
-TESTS   ?= ./...
+UNITS    = ./cmd/... ./context/... ./export/... ./probes/...
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -40,8 +40,9 @@ install: ## install what building and testing need (Debian packages, cached tool
 
 .PHONY: test
 test: install build ## install what is missing, then run all tests (needs root)
-	$(GO) test -race -count=1 -timeout 30m $(TESTS)
+	$(GO) test -race -count=1 $(UNITS)
 	cd test/deploy && $(GO) test -count=1 ./...
+	$(GO) test -count=1 -timeout 40m ./test/...
 
 .PHONY: test-kernels
 test-kernels: ## load and trace on other kernels under QEMU (SERIES="6.1 6.12" chooses)

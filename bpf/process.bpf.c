@@ -49,7 +49,7 @@ static __always_inline __u64 serving(const struct target *t, __u32 tgid)
 {
 	if (t->flags & TARGET_GO)
 		return goroutine_request(t, tgid, true);
-	if (!(t->flags & TARGET_KNOWN) || target_is_go(t))
+	if (!(t->flags & TARGET_KNOWN) || target_is_go(t->flags))
 		return 0;
 	return thread_request(t, tgid);
 }

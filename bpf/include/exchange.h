@@ -54,7 +54,7 @@ __noinline int message_end(struct hook *h, struct conn *c, struct stream *st)
 	if (!carries_responses(c, h->dir))
 		return 0;
 	if (c->role == ROLE_SERVER && !c->unanswered) {
-		request_close(c->request);
+		request_close(c->request, c->tgid);
 		c->request = 0;
 	}
 	if (st->announced) {
@@ -164,7 +164,7 @@ __noinline int request_serve(struct hook *h, struct conn *c, bool sampled)
 	r.tid = h->tid;
 
 	/* Pipelined: which of them the program works on cannot be seen. */
-	request_close(c->request);
+	request_close(c->request, c->tgid);
 	c->request = 0;
 	if (c->unanswered > 1) {
 		stat_add(STAT_AMBIGUOUS);
@@ -261,14 +261,12 @@ static __always_inline void request_answered(struct conn *c, struct asked *a)
 /* What the answer says about the threads of the process. */
 __noinline int response_threads(struct hook *h, struct conn *c)
 {
-	const struct target *t = h ? target_get(h->tgid) : 0;
-
-	if (!t || !c)
+	if (!h || !c || target_is_go(h->target))
 		return 0;
 	if (c->role == ROLE_SERVER)
-		task_answers(t, c->request, h->tid);
+		task_answers(c->request, h->tid);
 	else if (c->writer != h->tid)
-		thread_works_for(t, h->tgid, 0);
+		thread_works_for(h->tgid, 0);
 	return 0;
 }
 
@@ -293,7 +291,7 @@ __noinline int response_begin(struct hook *h, struct conn *c, struct stream *st,
 		c->extra = 1;
 	}
 	if (a->complete && c->role == ROLE_SERVER && !c->unanswered) {
-		request_close(c->request);
+		request_close(c->request, c->tgid);
 		c->request = 0;
 	}
 	if (a->sampled) {

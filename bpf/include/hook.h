@@ -31,7 +31,7 @@ struct hook {
 	__u32 seq;    /* sequence number of the buffer's first byte */
 	__u32 no_seq; /* unix sockets have none */
 	__u32 early;  /* the bytes have not left yet */
-	__u32 pad;
+	__u32 target; /* enum target_flags of the process */
 };
 
 static __always_inline struct stream *stream_of(struct conn *c, __u32 dir)

@@ -21,18 +21,18 @@
 /* With two threads that answer at random, 32 answers agree once in 4 billion runs. */
 #define MIXES_TRIAL 32
 
-static __always_inline bool target_is_go(const struct target *t)
+static __always_inline bool target_is_go(__u32 flags)
 {
-	return t->flags & (TARGET_GO | TARGET_GO_UNKNOWN);
+	return flags & (TARGET_GO | TARGET_GO_UNKNOWN);
 }
 
 /* The running thread works for `request` (0: for nobody's known) of its process. */
-static __always_inline void thread_works_for(const struct target *t, __u32 tgid, __u64 request)
+static __always_inline void thread_works_for(__u32 tgid, __u64 request)
 {
 	struct thread *th = thread_get(bpf_get_current_task_btf());
 	struct activity *a;
 
-	if (target_is_go(t) || !th || !th->request || th->request == request)
+	if (!th || !th->request || th->request == request)
 		return;
 	if (!request_get(th->request))
 		return;
@@ -60,17 +60,17 @@ static __always_inline void task_serves(const struct target *t, __u32 tgid, __u6
 }
 
 /* The running task has answered `r`: does one thread do both? */
-static __always_inline void task_answers(const struct target *t, __u64 id, __u32 tid)
+static __always_inline void task_answers(__u64 id, __u32 tid)
 {
 	struct request *r = request_get(id);
 	struct activity *a;
 
-	if (!r || target_is_go(t))
+	if (!r)
 		return;
 	a = activity_get(r->tgid);
 	if (a && r->tid == tid)
 		a->same_thread++;
-	thread_works_for(t, r->tgid, id);
+	thread_works_for(r->tgid, id);
 }
 
 static __always_inline __u64 thread_request(const struct target *t, __u32 tgid)
@@ -149,7 +149,7 @@ __noinline __u64 task_request(__u32 tgid, __s32 fd, __u8 *evidence)
 			return id;
 	}
 	*evidence = EVIDENCE_FORK;
-	return target_is_go(t) ? 0 : inherited_request(tgid);
+	return target_is_go(t->flags) ? 0 : inherited_request(tgid);
 }
 
 #endif

@@ -53,17 +53,13 @@ static __always_inline bool request_open(__u64 id, const struct request *r)
 	return true;
 }
 
-static __always_inline void request_close(__u64 id)
+static __always_inline void request_close(__u64 id, __u32 tgid)
 {
-	struct request *r = request_get(id);
 	struct activity *a;
-	__u32 tgid;
 
-	if (!r)
+	/* Somebody else may have closed it first, and counted. */
+	if (!id || bpf_map_delete_elem(&requests, &id))
 		return;
-	tgid = r->tgid;
-	if (bpf_map_delete_elem(&requests, &id))
-		return; /* somebody else closed it first, and counted */
 	a = activity_get(tgid);
 	if (a)
 		__sync_fetch_and_add(&a->open, -1);

@@ -13,11 +13,14 @@ static __always_inline struct conn *hook_open(struct hook *h, struct sock *sk, _
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	enum transport transport;
+	struct target *t;
 
 	h->tgid = id >> 32;
 	h->tid = (__u32)id;
-	if (!target_get(h->tgid))
+	t = target_get(h->tgid);
+	if (!t)
 		return 0;
+	h->target = t->flags;
 	transport = sock_transport(sk);
 	if (transport == TRANSPORT_OTHER)
 		return 0;
@@ -29,9 +32,9 @@ static __always_inline struct conn *hook_open(struct hook *h, struct sock *sk, _
 	return conn_make(sk);
 }
 
+/* The fields of a TCP socket are beyond struct sock, so not to be read through it. */
 static __always_inline __u32 write_seq(struct sock *sk)
 {
-	/* Beyond struct sock, so not a typed read. */
 	return BPF_CORE_READ((struct tcp_sock *)sk, write_seq);
 }
 
@@ -107,6 +110,11 @@ static __always_inline int on_send_early(struct sock *sk, const struct iov_iter 
 	struct stream *st;
 	struct conn *c;
 
+	/* The common case first: a server's answer, which the late hook deals with. */
+	shown_later = registers_show_buffer();
+	c = conn_get(sk);
+	if (shown_later && c && c->role == ROLE_SERVER)
+		return 0;
 	c = hook_open(&h, sk, SLOT_EARLY, DIR_OUT);
 	if (!c || !s)
 		return 0;
@@ -118,9 +126,7 @@ static __always_inline int on_send_early(struct sock *sk, const struct iov_iter 
 		st->last_ns = h.now;
 		return 0;
 	}
-	shown_later = registers_show_buffer();
-	if (shown_later && (c->role == ROLE_SERVER || st->framing == FRAMING_LENGTH ||
-			    st->framing == FRAMING_CHUNKED))
+	if (shown_later && (st->framing == FRAMING_LENGTH || st->framing == FRAMING_CHUNKED))
 		return 0;
 	buffer_from_registers(h.slot); /* for the descriptor */
 	buffer_from_iter(&s->buf, it);
@@ -153,7 +159,7 @@ static __always_inline int on_state(struct sock *sk, int state)
 		message_end(&h, c, responses);
 	if (state != TCP_CLOSE)
 		return 0;
-	request_close(c->request);
+	request_close(c->request, c->tgid);
 	c->request = 0;
 	responses->last_ns = h.now;
 	if (responses->announced || (c->unanswered && (c->samples & 1)))

@@ -5,9 +5,8 @@ import (
 	"net/netip"
 	"strings"
 
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
-
 	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
 // HTTP/1.x, described by OpenTelemetry's semantic conventions for HTTP spans.
