@@ -9,7 +9,7 @@
  *       laid before the bytes leave; exit: how many were sent.
  *   tcp_recvmsg, unix_stream_sendmsg, unix_stream_recvmsg   exit: how many bytes.
  *   tcp_sendpage         exit: sendfile and splice before 6.5. Optional.
- *   inet_sock_set_state  a connection closes.
+ *   inet_sock_set_state, tcp_destroy_sock   a connection closes.
  *
  * Needs: Linux 5.15 with BTF and trampolines (arm64: 6.0).
  */
@@ -20,7 +20,7 @@ int enter_sendmsg(__u64 *ctx)
 {
 	struct msghdr *msg = (struct msghdr *)ctx[1];
 
-	return on_send_early((struct sock *)ctx[0], &msg->msg_iter);
+	return on_send_early((struct sock *)ctx[0], &msg->msg_iter, false);
 }
 
 SEC("fexit/tcp_sendmsg")
@@ -38,9 +38,15 @@ int exit_sendpage(__u64 *ctx)
 SEC("fexit/tcp_recvmsg")
 int exit_recvmsg(__u64 *ctx)
 {
-	if (tcp_recvmsg_args == 6) /* with `int nonblock` before flags, until ec095263a965 (5.19) */
+	/* The result stands behind the arguments, of which there were fewer and fewer. */
+	switch (tcp_recvmsg_args) {
+	case 6: /* with `int nonblock` before flags, until ec095263a965 (5.19) */
 		return on_recv((struct sock *)ctx[0], (int)ctx[6], (int)ctx[4]);
-	return on_recv((struct sock *)ctx[0], (int)ctx[5], (int)ctx[3]);
+	case 5: /* with `int *addr_len` behind them, until 7.0 */
+		return on_recv((struct sock *)ctx[0], (int)ctx[5], (int)ctx[3]);
+	default:
+		return on_recv((struct sock *)ctx[0], (int)ctx[4], (int)ctx[3]);
+	}
 }
 
 SEC("fexit/unix_stream_sendmsg")
@@ -59,6 +65,12 @@ SEC("tp_btf/inet_sock_set_state")
 int set_state(__u64 *ctx)
 {
 	return on_state((struct sock *)ctx[0], (int)ctx[2]);
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int destroy_sock(__u64 *ctx)
+{
+	return on_destroy((struct sock *)ctx[0]);
 }
 
 char LICENSE[] SEC("license") = "GPL";

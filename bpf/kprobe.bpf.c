@@ -87,13 +87,7 @@ int enter_sendmsg(struct pt_regs *ctx)
 	struct sock *sk = (struct sock *)ARG1(ctx);
 
 	enter_send(sk);
-	return on_send_early(sk, &msg->msg_iter);
-}
-
-SEC("kretprobe/tcp_sendmsg")
-int exit_sendmsg(struct pt_regs *ctx)
-{
-	return exit_send(RESULT(ctx));
+	return on_send_early(sk, &msg->msg_iter, false);
 }
 
 SEC("kprobe/tcp_sendpage")
@@ -102,8 +96,15 @@ int enter_sendpage(struct pt_regs *ctx)
 	return enter_send((struct sock *)ARG1(ctx));
 }
 
-SEC("kretprobe/tcp_sendpage")
-int exit_sendpage(struct pt_regs *ctx)
+SEC("kprobe/unix_stream_sendmsg")
+int enter_unix_send(struct pt_regs *ctx)
+{
+	return enter_send(BPF_CORE_READ((struct socket *)ARG1(ctx), sk));
+}
+
+/* One program for the returns of all three: each would be verified by itself. */
+SEC("kretprobe/send")
+int leave_send(struct pt_regs *ctx)
 {
 	return exit_send(RESULT(ctx));
 }
@@ -111,26 +112,12 @@ int exit_sendpage(struct pt_regs *ctx)
 SEC("kprobe/tcp_recvmsg")
 int enter_recvmsg(struct pt_regs *ctx)
 {
+	/* Both are read before the choice: the compiler would choose an offset, and
+	 * the verifier refuses a modified context. */
+	volatile int fourth = ARG4(ctx), fifth = ARG5(ctx);
+
 	/* `int nonblock` stood before flags until ec095263a965 (5.19) */
-	return enter_recv((struct sock *)ARG1(ctx), tcp_recvmsg_args == 6 ? (int)ARG5(ctx) : (int)ARG4(ctx));
-}
-
-SEC("kretprobe/tcp_recvmsg")
-int exit_recvmsg(struct pt_regs *ctx)
-{
-	return exit_recv(RESULT(ctx));
-}
-
-SEC("kprobe/unix_stream_sendmsg")
-int enter_unix_send(struct pt_regs *ctx)
-{
-	return enter_send(BPF_CORE_READ((struct socket *)ARG1(ctx), sk));
-}
-
-SEC("kretprobe/unix_stream_sendmsg")
-int exit_unix_send(struct pt_regs *ctx)
-{
-	return exit_send(RESULT(ctx));
+	return enter_recv((struct sock *)ARG1(ctx), tcp_recvmsg_args == 6 ? fifth : fourth);
 }
 
 SEC("kprobe/unix_stream_recvmsg")
@@ -139,8 +126,8 @@ int enter_unix_recv(struct pt_regs *ctx)
 	return enter_recv(BPF_CORE_READ((struct socket *)ARG1(ctx), sk), (int)ARG4(ctx));
 }
 
-SEC("kretprobe/unix_stream_recvmsg")
-int exit_unix_recv(struct pt_regs *ctx)
+SEC("kretprobe/recv")
+int leave_recv(struct pt_regs *ctx)
 {
 	return exit_recv(RESULT(ctx));
 }
@@ -149,6 +136,12 @@ SEC("tp_btf/inet_sock_set_state")
 int set_state(__u64 *ctx)
 {
 	return on_state((struct sock *)ctx[0], (int)ctx[2]);
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int destroy_sock(__u64 *ctx)
+{
+	return on_destroy((struct sock *)ctx[0]);
 }
 
 char LICENSE[] SEC("license") = "GPL";

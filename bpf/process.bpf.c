@@ -44,14 +44,23 @@ static __always_inline void lifecycle_put(struct task_struct *task, enum event_k
 	ring_put(&l, sizeof(l), kind == EVENT_EXEC);
 }
 
-/* The open request that the running task serves, whatever its identity; 0: none. */
+/*
+ * The open request on whose behalf the running task starts another: the one it
+ * serves, or the one it was itself started for and has not used yet (a shell
+ * that runs commands). 0: none.
+ */
 static __always_inline __u64 serving(const struct target *t, __u32 tgid)
 {
+	struct thread *th = thread_get(bpf_get_current_task_btf());
+	__u64 request = 0;
+
 	if (t->flags & TARGET_GO)
-		return goroutine_request(t, tgid, true);
-	if (!(t->flags & TARGET_KNOWN) || target_is_go(t->flags))
-		return 0;
-	return thread_request(t, tgid);
+		request = goroutine_request(t, tgid, true);
+	else if ((t->flags & TARGET_KNOWN) && !target_is_go(t->flags))
+		request = thread_request(t, tgid);
+	if (!request && th && request_get(th->inherited))
+		request = th->inherited;
+	return request;
 }
 
 SEC("tp_btf/sched_process_fork")

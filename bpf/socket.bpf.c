@@ -13,7 +13,7 @@
  *   tcp_sendmsg_locked                   before a TCP send copies anything, with
  *       the iterator (Linux 6.16). Optional: without it no marks are laid
  *       (rung 0 is off), and sends by io_uring are only counted.
- *   inet_sock_set_state                  a connection closes.
+ *   inet_sock_set_state, tcp_destroy_sock   a connection closes.
  *
  * Maps: see the header of each. Nothing is carried from hook to hook but the
  * state of the socket (conn.h) and of the thread (thread.h).
@@ -39,13 +39,19 @@ int sendmsg_locked(__u64 *ctx)
 {
 	struct msghdr *msg = (struct msghdr *)ctx[1];
 
-	return on_send_early((struct sock *)ctx[0], &msg->msg_iter);
+	return on_send_early((struct sock *)ctx[0], &msg->msg_iter, true);
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int set_state(__u64 *ctx)
 {
 	return on_state((struct sock *)ctx[0], (int)ctx[2]);
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int destroy_sock(__u64 *ctx)
+{
+	return on_destroy((struct sock *)ctx[0]);
 }
 
 char LICENSE[] SEC("license") = "GPL";

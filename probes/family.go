@@ -3,6 +3,7 @@ package probes
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -28,6 +29,7 @@ const (
 	tracing   kind = iota // tp_btf, fentry, fexit: the program's section says where
 	kprobe                // at a function's entry
 	kretprobe             // at its return
+	uprobe                // in processes, one by one: see uprobes
 )
 
 // A family is one way of hearing of socket traffic. They are tried in the order
@@ -44,6 +46,7 @@ const sendpageGives = "sendfile and splice before Linux 6.5 (counted when the ne
 // families is the table of triggers, best first: see bpf/*.bpf.c for each.
 func families() []family {
 	state := hook{program: "set_state", kind: tracing, symbol: "inet_sock_set_state"}
+	destroy := hook{program: "destroy_sock", kind: tracing, symbol: "tcp_destroy_sock"}
 	return []family{{
 		name: "tracepoint", needs: "Linux 6.3", spec: loadSocket,
 		hooks: []hook{
@@ -51,7 +54,7 @@ func families() []family {
 			{program: "send_length", kind: tracing, symbol: "sock_send_length"},
 			{program: "sendmsg_locked", kind: tracing, symbol: "tcp_sendmsg_locked", optional: true, early: true,
 				gives: "parents by connection on this host (rung 0) and sends by io_uring: Linux 6.16"},
-			state,
+			state, destroy,
 		},
 	}, {
 		name: "fentry", needs: "Linux 5.15 (arm64: 6.0) with BPF trampolines", spec: loadFentry,
@@ -62,22 +65,22 @@ func families() []family {
 			{program: "exit_unix_send", kind: tracing, symbol: "unix_stream_sendmsg", optional: true, gives: "unix sockets"},
 			{program: "exit_unix_recv", kind: tracing, symbol: "unix_stream_recvmsg", optional: true, gives: "unix sockets"},
 			{program: "exit_sendpage", kind: tracing, symbol: "tcp_sendpage", optional: true, gives: sendpageGives},
-			state,
+			state, destroy,
 		},
 	}, {
 		name: "kprobe", needs: "Linux 5.15 with kprobes", spec: loadKprobe,
 		hooks: []hook{
-			{program: "exit_sendmsg", kind: kretprobe, symbol: "tcp_sendmsg"},
+			{program: "leave_send", kind: kretprobe, symbol: "tcp_sendmsg"},
 			{program: "enter_sendmsg", kind: kprobe, symbol: "tcp_sendmsg", early: true},
-			{program: "exit_recvmsg", kind: kretprobe, symbol: "tcp_recvmsg"},
+			{program: "leave_recv", kind: kretprobe, symbol: "tcp_recvmsg"},
 			{program: "enter_recvmsg", kind: kprobe, symbol: "tcp_recvmsg"},
-			{program: "exit_unix_send", kind: kretprobe, symbol: "unix_stream_sendmsg", optional: true, gives: "unix sockets"},
+			{program: "leave_send", kind: kretprobe, symbol: "unix_stream_sendmsg", optional: true, gives: "unix sockets"},
 			{program: "enter_unix_send", kind: kprobe, symbol: "unix_stream_sendmsg", optional: true, gives: "unix sockets"},
-			{program: "exit_unix_recv", kind: kretprobe, symbol: "unix_stream_recvmsg", optional: true, gives: "unix sockets"},
+			{program: "leave_recv", kind: kretprobe, symbol: "unix_stream_recvmsg", optional: true, gives: "unix sockets"},
 			{program: "enter_unix_recv", kind: kprobe, symbol: "unix_stream_recvmsg", optional: true, gives: "unix sockets"},
-			{program: "exit_sendpage", kind: kretprobe, symbol: "tcp_sendpage", optional: true, gives: sendpageGives},
+			{program: "leave_send", kind: kretprobe, symbol: "tcp_sendpage", optional: true, gives: sendpageGives},
 			{program: "enter_sendpage", kind: kprobe, symbol: "tcp_sendpage", optional: true, gives: sendpageGives},
-			state,
+			state, destroy,
 		},
 	}}
 }
@@ -149,20 +152,21 @@ func (a *attached) keepPresent(spec *ebpf.CollectionSpec) error {
 			a.early = a.early || h.early
 			continue
 		}
-		delete(spec.Programs, h.program)
 		a.lacks(h.gives)
 	}
 	a.family.hooks = kept
+	for name := range spec.Programs {
+		if !slices.ContainsFunc(kept, func(h hook) bool { return h.program == name }) {
+			delete(spec.Programs, name)
+		}
+	}
 	return nil
 }
 
 func (a *attached) lacks(what string) {
-	for _, m := range a.missing {
-		if m == what {
-			return
-		}
+	if !slices.Contains(a.missing, what) {
+		a.missing = append(a.missing, what)
 	}
-	a.missing = append(a.missing, what)
 }
 
 // present reports whether the kernel has a function or a tracepoint by the name.
@@ -174,6 +178,9 @@ func present(kernel *btf.Spec, symbol string) bool {
 
 func (a *attached) attachAll() error {
 	for _, h := range a.family.hooks {
+		if h.kind == uprobe {
+			continue
+		}
 		l, err := attachHook(h, a.collection.Programs[h.program])
 		if err != nil {
 			if h.optional {

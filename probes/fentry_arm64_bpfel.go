@@ -26,6 +26,7 @@ type fentryConn struct {
 	Id        uint64
 	Request   uint64
 	RequestNs uint64
+	CopyingNs uint64
 	In        struct {
 		_         structs.HostLayout
 		Left      uint64
@@ -60,23 +61,23 @@ type fentryConn struct {
 		SpanId   [8]uint8
 		ParentId [8]uint8
 	}
-	Tgid        uint32
-	Writer      uint32
-	Lost        uint32
-	Heads       uint32
-	Connects    uint32
-	Samples     uint32
-	LineLen     uint16
-	Unanswered  uint8
-	Role        uint8
-	Evidence    uint8
-	LastDir     uint8
-	Misses      uint8
-	LastSampled uint8
-	Extra       uint8
-	Pad         [7]uint8
-	Line        [256]int8
-	StatusLine  [16]int8
+	Tgid       uint32
+	Writer     uint32
+	Lost       uint32
+	Heads      uint32
+	Connects   uint32
+	Records    uint32
+	LineLen    uint16
+	Unanswered uint8
+	Role       uint8
+	Evidence   uint8
+	LastDir    uint8
+	Misses     uint8
+	Recorded   uint8
+	Extra      uint8
+	Pad        [7]uint8
+	Line       [256]int8
+	StatusLine [16]int8
 }
 
 type fentryGoroutine struct {
@@ -200,6 +201,20 @@ type fentryScratch struct {
 		Readable  uint8
 		Pad       [2]uint8
 	}
+	Received struct {
+		_       structs.HostLayout
+		TraceId [16]uint8
+		SpanId  [8]uint8
+		Sampled uint8
+		Pad     [7]uint8
+	}
+	Other struct {
+		_       structs.HostLayout
+		TraceId [16]uint8
+		SpanId  [8]uint8
+		Sampled uint8
+		Pad     [7]uint8
+	}
 	Len uint32
 	Pad uint32
 }
@@ -287,6 +302,7 @@ const (
 	fentryMapTargets          = "targets"
 	fentryMapThreads          = "threads"
 	fentryMapWatchedCgroups   = "watched_cgroups"
+	fentryProgDestroySock     = "destroy_sock"
 	fentryProgEnterSendmsg    = "enter_sendmsg"
 	fentryProgExitRecvmsg     = "exit_recvmsg"
 	fentryProgExitSendmsg     = "exit_sendmsg"
@@ -351,6 +367,7 @@ type fentrySpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type fentryProgramSpecs struct {
+	DestroySock  *ebpf.ProgramSpec `ebpf:"destroy_sock"`
 	EnterSendmsg *ebpf.ProgramSpec `ebpf:"enter_sendmsg"`
 	ExitRecvmsg  *ebpf.ProgramSpec `ebpf:"exit_recvmsg"`
 	ExitSendmsg  *ebpf.ProgramSpec `ebpf:"exit_sendmsg"`
@@ -477,6 +494,7 @@ type fentryVariables struct {
 //
 // It can be passed to loadFentryObjects or ebpf.CollectionSpec.LoadAndAssign.
 type fentryPrograms struct {
+	DestroySock  *ebpf.Program `ebpf:"destroy_sock"`
 	EnterSendmsg *ebpf.Program `ebpf:"enter_sendmsg"`
 	ExitRecvmsg  *ebpf.Program `ebpf:"exit_recvmsg"`
 	ExitSendmsg  *ebpf.Program `ebpf:"exit_sendmsg"`
@@ -488,6 +506,7 @@ type fentryPrograms struct {
 
 func (p *fentryPrograms) Close() error {
 	return _FentryClose(
+		p.DestroySock,
 		p.EnterSendmsg,
 		p.ExitRecvmsg,
 		p.ExitSendmsg,

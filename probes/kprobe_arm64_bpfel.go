@@ -26,6 +26,7 @@ type kprobeConn struct {
 	Id        uint64
 	Request   uint64
 	RequestNs uint64
+	CopyingNs uint64
 	In        struct {
 		_         structs.HostLayout
 		Left      uint64
@@ -60,23 +61,23 @@ type kprobeConn struct {
 		SpanId   [8]uint8
 		ParentId [8]uint8
 	}
-	Tgid        uint32
-	Writer      uint32
-	Lost        uint32
-	Heads       uint32
-	Connects    uint32
-	Samples     uint32
-	LineLen     uint16
-	Unanswered  uint8
-	Role        uint8
-	Evidence    uint8
-	LastDir     uint8
-	Misses      uint8
-	LastSampled uint8
-	Extra       uint8
-	Pad         [7]uint8
-	Line        [256]int8
-	StatusLine  [16]int8
+	Tgid       uint32
+	Writer     uint32
+	Lost       uint32
+	Heads      uint32
+	Connects   uint32
+	Records    uint32
+	LineLen    uint16
+	Unanswered uint8
+	Role       uint8
+	Evidence   uint8
+	LastDir    uint8
+	Misses     uint8
+	Recorded   uint8
+	Extra      uint8
+	Pad        [7]uint8
+	Line       [256]int8
+	StatusLine [16]int8
 }
 
 type kprobeGoroutine struct {
@@ -200,6 +201,20 @@ type kprobeScratch struct {
 		Readable  uint8
 		Pad       [2]uint8
 	}
+	Received struct {
+		_       structs.HostLayout
+		TraceId [16]uint8
+		SpanId  [8]uint8
+		Sampled uint8
+		Pad     [7]uint8
+	}
+	Other struct {
+		_       structs.HostLayout
+		TraceId [16]uint8
+		SpanId  [8]uint8
+		Sampled uint8
+		Pad     [7]uint8
+	}
 	Len uint32
 	Pad uint32
 }
@@ -288,16 +303,14 @@ const (
 	kprobeMapTargets          = "targets"
 	kprobeMapThreads          = "threads"
 	kprobeMapWatchedCgroups   = "watched_cgroups"
+	kprobeProgDestroySock     = "destroy_sock"
 	kprobeProgEnterRecvmsg    = "enter_recvmsg"
 	kprobeProgEnterSendmsg    = "enter_sendmsg"
 	kprobeProgEnterSendpage   = "enter_sendpage"
 	kprobeProgEnterUnixRecv   = "enter_unix_recv"
 	kprobeProgEnterUnixSend   = "enter_unix_send"
-	kprobeProgExitRecvmsg     = "exit_recvmsg"
-	kprobeProgExitSendmsg     = "exit_sendmsg"
-	kprobeProgExitSendpage    = "exit_sendpage"
-	kprobeProgExitUnixRecv    = "exit_unix_recv"
-	kprobeProgExitUnixSend    = "exit_unix_send"
+	kprobeProgLeaveRecv       = "leave_recv"
+	kprobeProgLeaveSend       = "leave_send"
 	kprobeProgSetState        = "set_state"
 	kprobeVarBudgetBurstNs    = "budget_burst_ns"
 	kprobeVarBudgetIntervalNs = "budget_interval_ns"
@@ -356,16 +369,14 @@ type kprobeSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kprobeProgramSpecs struct {
+	DestroySock   *ebpf.ProgramSpec `ebpf:"destroy_sock"`
 	EnterRecvmsg  *ebpf.ProgramSpec `ebpf:"enter_recvmsg"`
 	EnterSendmsg  *ebpf.ProgramSpec `ebpf:"enter_sendmsg"`
 	EnterSendpage *ebpf.ProgramSpec `ebpf:"enter_sendpage"`
 	EnterUnixRecv *ebpf.ProgramSpec `ebpf:"enter_unix_recv"`
 	EnterUnixSend *ebpf.ProgramSpec `ebpf:"enter_unix_send"`
-	ExitRecvmsg   *ebpf.ProgramSpec `ebpf:"exit_recvmsg"`
-	ExitSendmsg   *ebpf.ProgramSpec `ebpf:"exit_sendmsg"`
-	ExitSendpage  *ebpf.ProgramSpec `ebpf:"exit_sendpage"`
-	ExitUnixRecv  *ebpf.ProgramSpec `ebpf:"exit_unix_recv"`
-	ExitUnixSend  *ebpf.ProgramSpec `ebpf:"exit_unix_send"`
+	LeaveRecv     *ebpf.ProgramSpec `ebpf:"leave_recv"`
+	LeaveSend     *ebpf.ProgramSpec `ebpf:"leave_send"`
 	SetState      *ebpf.ProgramSpec `ebpf:"set_state"`
 }
 
@@ -489,31 +500,27 @@ type kprobeVariables struct {
 //
 // It can be passed to loadKprobeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kprobePrograms struct {
+	DestroySock   *ebpf.Program `ebpf:"destroy_sock"`
 	EnterRecvmsg  *ebpf.Program `ebpf:"enter_recvmsg"`
 	EnterSendmsg  *ebpf.Program `ebpf:"enter_sendmsg"`
 	EnterSendpage *ebpf.Program `ebpf:"enter_sendpage"`
 	EnterUnixRecv *ebpf.Program `ebpf:"enter_unix_recv"`
 	EnterUnixSend *ebpf.Program `ebpf:"enter_unix_send"`
-	ExitRecvmsg   *ebpf.Program `ebpf:"exit_recvmsg"`
-	ExitSendmsg   *ebpf.Program `ebpf:"exit_sendmsg"`
-	ExitSendpage  *ebpf.Program `ebpf:"exit_sendpage"`
-	ExitUnixRecv  *ebpf.Program `ebpf:"exit_unix_recv"`
-	ExitUnixSend  *ebpf.Program `ebpf:"exit_unix_send"`
+	LeaveRecv     *ebpf.Program `ebpf:"leave_recv"`
+	LeaveSend     *ebpf.Program `ebpf:"leave_send"`
 	SetState      *ebpf.Program `ebpf:"set_state"`
 }
 
 func (p *kprobePrograms) Close() error {
 	return _KprobeClose(
+		p.DestroySock,
 		p.EnterRecvmsg,
 		p.EnterSendmsg,
 		p.EnterSendpage,
 		p.EnterUnixRecv,
 		p.EnterUnixSend,
-		p.ExitRecvmsg,
-		p.ExitSendmsg,
-		p.ExitSendpage,
-		p.ExitUnixRecv,
-		p.ExitUnixSend,
+		p.LeaveRecv,
+		p.LeaveSend,
 		p.SetState,
 	)
 }

@@ -71,6 +71,7 @@ func TestHookTables(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", f.name, err)
 		}
+		named := make(map[string]bool)
 		for _, h := range f.hooks {
 			if spec.Programs[h.program] == nil {
 				t.Errorf("%s: no program %s in the object", f.name, h.program)
@@ -78,10 +79,12 @@ func TestHookTables(t *testing.T) {
 			if h.optional && h.gives == "" {
 				t.Errorf("%s: optional hook %s does not say what it gives", f.name, h.symbol)
 			}
-			delete(spec.Programs, h.program)
+			named[h.program] = true
 		}
 		for program := range spec.Programs {
-			t.Errorf("%s: program %s has no row in the hook table", f.name, program)
+			if !named[program] {
+				t.Errorf("%s: program %s has no row in the hook table", f.name, program)
+			}
 		}
 	}
 }

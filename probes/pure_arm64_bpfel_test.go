@@ -18,6 +18,7 @@ type pureConn struct {
 	Id        uint64
 	Request   uint64
 	RequestNs uint64
+	CopyingNs uint64
 	In        struct {
 		_         structs.HostLayout
 		Left      uint64
@@ -52,23 +53,23 @@ type pureConn struct {
 		SpanId   [8]uint8
 		ParentId [8]uint8
 	}
-	Tgid        uint32
-	Writer      uint32
-	Lost        uint32
-	Heads       uint32
-	Connects    uint32
-	Samples     uint32
-	LineLen     uint16
-	Unanswered  uint8
-	Role        uint8
-	Evidence    uint8
-	LastDir     uint8
-	Misses      uint8
-	LastSampled uint8
-	Extra       uint8
-	Pad         [7]uint8
-	Line        [256]int8
-	StatusLine  [16]int8
+	Tgid       uint32
+	Writer     uint32
+	Lost       uint32
+	Heads      uint32
+	Connects   uint32
+	Records    uint32
+	LineLen    uint16
+	Unanswered uint8
+	Role       uint8
+	Evidence   uint8
+	LastDir    uint8
+	Misses     uint8
+	Recorded   uint8
+	Extra      uint8
+	Pad        [7]uint8
+	Line       [256]int8
+	StatusLine [16]int8
 }
 
 type pureInput struct {
@@ -159,6 +160,20 @@ type pureScratch struct {
 		KernelIov uint8
 		Readable  uint8
 		Pad       [2]uint8
+	}
+	Received struct {
+		_       structs.HostLayout
+		TraceId [16]uint8
+		SpanId  [8]uint8
+		Sampled uint8
+		Pad     [7]uint8
+	}
+	Other struct {
+		_       structs.HostLayout
+		TraceId [16]uint8
+		SpanId  [8]uint8
+		Sampled uint8
+		Pad     [7]uint8
 	}
 	Len uint32
 	Pad uint32

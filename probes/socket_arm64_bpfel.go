@@ -26,6 +26,7 @@ type socketConn struct {
 	Id        uint64
 	Request   uint64
 	RequestNs uint64
+	CopyingNs uint64
 	In        struct {
 		_         structs.HostLayout
 		Left      uint64
@@ -60,23 +61,23 @@ type socketConn struct {
 		SpanId   [8]uint8
 		ParentId [8]uint8
 	}
-	Tgid        uint32
-	Writer      uint32
-	Lost        uint32
-	Heads       uint32
-	Connects    uint32
-	Samples     uint32
-	LineLen     uint16
-	Unanswered  uint8
-	Role        uint8
-	Evidence    uint8
-	LastDir     uint8
-	Misses      uint8
-	LastSampled uint8
-	Extra       uint8
-	Pad         [7]uint8
-	Line        [256]int8
-	StatusLine  [16]int8
+	Tgid       uint32
+	Writer     uint32
+	Lost       uint32
+	Heads      uint32
+	Connects   uint32
+	Records    uint32
+	LineLen    uint16
+	Unanswered uint8
+	Role       uint8
+	Evidence   uint8
+	LastDir    uint8
+	Misses     uint8
+	Recorded   uint8
+	Extra      uint8
+	Pad        [7]uint8
+	Line       [256]int8
+	StatusLine [16]int8
 }
 
 type socketEventKind uint32
@@ -255,6 +256,20 @@ type socketScratch struct {
 		Readable  uint8
 		Pad       [2]uint8
 	}
+	Received struct {
+		_       structs.HostLayout
+		TraceId [16]uint8
+		SpanId  [8]uint8
+		Sampled uint8
+		Pad     [7]uint8
+	}
+	Other struct {
+		_       structs.HostLayout
+		TraceId [16]uint8
+		SpanId  [8]uint8
+		Sampled uint8
+		Pad     [7]uint8
+	}
 	Len uint32
 	Pad uint32
 }
@@ -342,6 +357,7 @@ const (
 	socketMapTargets          = "targets"
 	socketMapThreads          = "threads"
 	socketMapWatchedCgroups   = "watched_cgroups"
+	socketProgDestroySock     = "destroy_sock"
 	socketProgRecvLength      = "recv_length"
 	socketProgSendLength      = "send_length"
 	socketProgSendmsgLocked   = "sendmsg_locked"
@@ -403,6 +419,7 @@ type socketSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type socketProgramSpecs struct {
+	DestroySock   *ebpf.ProgramSpec `ebpf:"destroy_sock"`
 	RecvLength    *ebpf.ProgramSpec `ebpf:"recv_length"`
 	SendLength    *ebpf.ProgramSpec `ebpf:"send_length"`
 	SendmsgLocked *ebpf.ProgramSpec `ebpf:"sendmsg_locked"`
@@ -526,6 +543,7 @@ type socketVariables struct {
 //
 // It can be passed to loadSocketObjects or ebpf.CollectionSpec.LoadAndAssign.
 type socketPrograms struct {
+	DestroySock   *ebpf.Program `ebpf:"destroy_sock"`
 	RecvLength    *ebpf.Program `ebpf:"recv_length"`
 	SendLength    *ebpf.Program `ebpf:"send_length"`
 	SendmsgLocked *ebpf.Program `ebpf:"sendmsg_locked"`
@@ -534,6 +552,7 @@ type socketPrograms struct {
 
 func (p *socketPrograms) Close() error {
 	return _SocketClose(
+		p.DestroySock,
 		p.RecvLength,
 		p.SendLength,
 		p.SendmsgLocked,

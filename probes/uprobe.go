@@ -20,7 +20,8 @@ type uprobes struct {
 }
 
 func newUprobes(set settings, shared map[string]*ebpf.Map) (*uprobes, error) {
-	f := family{name: "uprobe", spec: loadUprobe}
+	// Attached later, program by program: the table has nothing to attach.
+	f := family{name: "uprobe", spec: loadUprobe, hooks: []hook{{program: "round_trip", kind: uprobe}}}
 	a, err := f.attach(set, shared)
 	if err != nil {
 		return nil, err

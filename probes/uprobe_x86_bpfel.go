@@ -110,6 +110,20 @@ type uprobeScratch struct {
 		Readable  uint8
 		Pad       [2]uint8
 	}
+	Received struct {
+		_       structs.HostLayout
+		TraceId [16]uint8
+		SpanId  [8]uint8
+		Sampled uint8
+		Pad     [7]uint8
+	}
+	Other struct {
+		_       structs.HostLayout
+		TraceId [16]uint8
+		SpanId  [8]uint8
+		Sampled uint8
+		Pad     [7]uint8
+	}
 	Len uint32
 	Pad uint32
 }

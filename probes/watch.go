@@ -62,13 +62,14 @@ func newWatcher(log *zap.Logger, inspector *discover.Inspector, targets *ebpf.Ma
 // run scans the processes there are, and then looks after those that come to
 // fit later, until ctx ends.
 func (w *watcher) run(ctx context.Context, scanned *atomic.Bool) {
+	w.scan(ctx)
+	w.readWaiting(ctx) // so that nothing is missing once we say that we are ready
+	scanned.Store(true)
 	workerDone := make(chan struct{})
 	go func() {
 		defer close(workerDone)
 		w.readPrograms(ctx)
 	}()
-	w.scan(ctx)
-	scanned.Store(true)
 	rules := w.inspector.Rules()
 	if !rules.Everything() {
 		every := rescanEvery
@@ -193,6 +194,18 @@ func (w *watcher) readPrograms(ctx context.Context) {
 			return
 		case pid := <-w.programs:
 			w.readProgram(pid)
+		}
+	}
+}
+
+// readWaiting reads the Go programs that wait now.
+func (w *watcher) readWaiting(ctx context.Context) {
+	for ctx.Err() == nil {
+		select {
+		case pid := <-w.programs:
+			w.readProgram(pid)
+		default:
+			return
 		}
 	}
 }

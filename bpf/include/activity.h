@@ -9,9 +9,9 @@
 #include "kernel.h"
 
 struct activity {
-	__s32 open;	    /* server requests not answered yet */
-	__u32 same_thread;  /* requests answered by the thread that read them */
-	__u32 mixes;	    /* a thread with an open request was seen working for another */
+	__s32 open;	   /* server requests not answered yet */
+	__u32 same_thread; /* requests answered by the thread that read them */
+	__u32 mixes;	   /* a thread with an open request was seen working for another */
 	__u32 pad;
 };
 

@@ -20,9 +20,20 @@
 #define PF_KTHREAD 0x00200000
 
 #if defined(__TARGET_ARCH_x86)
-enum { NR_read = 0, NR_write = 1, NR_readv = 19, NR_writev = 20, NR_sendto = 44, NR_recvfrom = 45,
-       NR_sendmsg = 46, NR_recvmsg = 47, NR_recvmmsg = 299, NR_sendmmsg = 307, NR_preadv2 = 327,
-       NR_pwritev2 = 328 };
+enum {
+	NR_read = 0,
+	NR_write = 1,
+	NR_readv = 19,
+	NR_writev = 20,
+	NR_sendto = 44,
+	NR_recvfrom = 45,
+	NR_sendmsg = 46,
+	NR_recvmsg = 47,
+	NR_recvmmsg = 299,
+	NR_sendmmsg = 307,
+	NR_preadv2 = 327,
+	NR_pwritev2 = 328
+};
 #define USER_CS_32 0x23
 
 static __always_inline long syscall_nr(struct pt_regs *r)
@@ -35,9 +46,20 @@ static __always_inline long syscall_nr(struct pt_regs *r)
 #define syscall_arg1(r) ((r)->si)
 #define syscall_arg2(r) ((r)->dx)
 #else
-enum { NR_read = 63, NR_write = 64, NR_readv = 65, NR_writev = 66, NR_sendto = 206, NR_recvfrom = 207,
-       NR_sendmsg = 211, NR_recvmsg = 212, NR_recvmmsg = 243, NR_sendmmsg = 269, NR_preadv2 = 286,
-       NR_pwritev2 = 287 };
+enum {
+	NR_read = 63,
+	NR_write = 64,
+	NR_readv = 65,
+	NR_writev = 66,
+	NR_sendto = 206,
+	NR_recvfrom = 207,
+	NR_sendmsg = 211,
+	NR_recvmsg = 212,
+	NR_recvmmsg = 243,
+	NR_sendmmsg = 269,
+	NR_preadv2 = 286,
+	NR_pwritev2 = 287
+};
 #define PSTATE_32 (1UL << 4) /* PSR_MODE32_BIT */
 
 static __always_inline long syscall_nr(struct pt_regs *r)
@@ -164,12 +186,11 @@ static __always_inline void buffer_from_iter(struct buffer *b, const struct iov_
 }
 
 /* One piece into head at `at`; returns the bytes read. */
-static __always_inline __u32 buffer_piece(struct scratch *s, __u32 at, __u64 from, __u32 size)
+static __always_inline __u32 buffer_piece(struct scratch *s, __u32 at, __u64 from, __u64 size)
 {
 	/* For the verifier: the callers bound both, but it loses that across the loop. */
 	at &= HEAD_MAX - 1;
-	if (size > HEAD_MAX)
-		size = HEAD_MAX;
+	CLAMP(size, HEAD_MAX);
 	if (bpf_probe_read_user(&s->head[at], size, (void *)from)) {
 		stat_add(STAT_READ_FAULT);
 		return 0;
@@ -200,8 +221,8 @@ __noinline int buffer_load(__u32 slot, __u32 at, __u64 skip, __u32 want)
 
 		if ((__u64)i >= b->segments || done >= want)
 			break;
-		if (b->kernel_iov ? bpf_probe_read_kernel(&v, sizeof(v), at_iov) :
-				    bpf_probe_read_user(&v, sizeof(v), at_iov)) {
+		if (b->kernel_iov ? bpf_probe_read_kernel(&v, sizeof(v), at_iov)
+				  : bpf_probe_read_user(&v, sizeof(v), at_iov)) {
 			stat_add(STAT_READ_FAULT);
 			break;
 		}

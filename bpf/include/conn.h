@@ -42,24 +42,25 @@ struct stream {
 
 struct conn {
 	__u64 id;
-	__u64 request;	    /* server: id of the open request */
-	__u64 request_ns;   /* first byte of the unanswered request */
+	__u64 request;	  /* server: id of the open request */
+	__u64 request_ns; /* first byte of the unanswered request */
+	__u64 copying_ns; /* when a send last began to copy: the time of its bytes */
 	struct stream in, out;
 	struct trace trace; /* of the unanswered request */
 	__u32 tgid;
-	__u32 writer;	  /* client: thread that sent the request */
-	__u32 lost;	  /* records the ring could not take */
-	__u32 heads;	  /* bit i: the i-th unanswered request is HEAD, oldest lowest */
-	__u32 connects;	  /* likewise CONNECT */
-	__u32 samples;	  /* likewise sampled */
-	__u16 line_len;	  /* bytes in line */
-	__u8 unanswered;  /* requests waiting for a response */
-	__u8 role;	  /* enum role */
-	__u8 evidence;	  /* enum evidence, of the unanswered request */
-	__u8 last_dir;	  /* direction of the last bytes, plus one; 0: none yet */
-	__u8 misses;	  /* turns that began with nothing known */
-	__u8 last_sampled; /* decision of the newest request */
-	__u8 extra;	  /* more requests or responses than the kernel counts: several in one segment */
+	__u32 writer;	 /* client: thread that sent the request */
+	__u32 lost;	 /* records the ring could not take */
+	__u32 heads;	 /* bit i: the i-th unanswered request is HEAD, oldest lowest */
+	__u32 connects;	 /* likewise CONNECT */
+	__u32 records;	 /* likewise given to user space */
+	__u16 line_len;	 /* bytes in line */
+	__u8 unanswered; /* requests waiting for a response */
+	__u8 role;	 /* enum role */
+	__u8 evidence;	 /* enum evidence, of the unanswered request */
+	__u8 last_dir;	 /* direction of the last bytes, plus one; 0: none yet */
+	__u8 misses;	 /* turns that began with nothing known */
+	__u8 recorded;	 /* the newest request is given to user space */
+	__u8 extra;	 /* it has had several messages in one segment, of which one is counted here */
 	__u8 pad[7];
 	char line[RESCUE_LINE];
 	char status_line[STATUS_LINE];

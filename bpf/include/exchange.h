@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * The life of a request and its response on a connection: who is its parent, is
- * it recorded, and when is it over.
+ * The life of a request and its response on a connection: is it recorded, may it
+ * be a parent, and when is it over.
  */
 #ifndef CLEW_EXCHANGE_H
 #define CLEW_EXCHANGE_H
 
-#include "hook.h"
-#include "mark.h"
-#include "parent.h"
-#include "protocol/http.h"
+#include "identity.h"
 
-#define PIPELINE_MAX 32 /* bits in conn.heads, .connects and .samples */
+#define PIPELINE_MAX 32 /* bits in conn.heads, .connects and .records */
 
 /*
  * Gives an unsampled exchange to user space after all: its request, kept in the
@@ -66,90 +63,6 @@ __noinline int message_end(struct hook *h, struct conn *c, struct stream *st)
 	return 0;
 }
 
-/* Trace identity by the context that came with the request; returns the evidence. */
-static __always_inline __u8 context_received(struct hook *h, struct scratch *s, __u32 seq,
-					     struct context *ctx)
-{
-	struct context mark = {};
-	__u8 evidence = EVIDENCE_NONE;
-
-	if (s->info.traceparents > 1)
-		stat_add(STAT_DUPLICATE_TRACEPARENT);
-	else if (s->info.traceparents && parse_traceparent(h->slot, s->info.traceparent, ctx))
-		evidence = EVIDENCE_HEADER;
-	else if (s->info.traceparents)
-		stat_add(STAT_MALFORMED_TRACEPARENT);
-
-	if (h->dir == DIR_OUT || !local_marks || h->no_seq)
-		return evidence;
-	if (!mark_take(&s->msg, seq, &mark))
-		return evidence;
-	/* The client's own span is the nearer parent, if it is of the same trace. */
-	if (evidence == EVIDENCE_HEADER && __builtin_memcmp(mark.trace_id, ctx->trace_id, 16)) {
-		stat_add(STAT_EVIDENCE_CONFLICT);
-		return evidence;
-	}
-	__builtin_memcpy(ctx, &mark, sizeof(mark));
-	return EVIDENCE_LOCAL;
-}
-
-/* Context from the request that the running task serves; returns the evidence. */
-static __always_inline __u8 context_of_task(struct hook *h, struct scratch *s, struct context *ctx)
-{
-	__u8 evidence = EVIDENCE_NONE;
-	__u64 id = task_request(h->tgid, s->buf.fd, &evidence);
-	struct request *r = request_get(id);
-
-	if (!r)
-		return EVIDENCE_NONE;
-	__builtin_memcpy(ctx->trace_id, r->trace_id, 16);
-	__builtin_memcpy(ctx->span_id, &id, 8);
-	ctx->sampled = !!r->sampled;
-	return evidence;
-}
-
-/*
- * Fixes c->trace of the request whose first byte has sequence number `seq`;
- * returns 1 if it is recorded, else 0.
- */
-__noinline int request_identity(struct hook *h, struct conn *c, __u32 seq)
-{
-	struct scratch *s = h ? scratch_get(h->slot) : 0;
-	struct context ctx = {};
-	__u8 evidence, of_task;
-	__u64 id;
-
-	if (!s || !c)
-		return 0;
-	evidence = context_received(h, s, seq, &ctx);
-	if (h->dir == DIR_OUT) {
-		struct context task = {};
-
-		of_task = context_of_task(h, s, &task);
-		if (evidence == EVIDENCE_NONE) {
-			ctx = task;
-			evidence = of_task;
-		} else if (of_task && __builtin_memcmp(task.trace_id, ctx.trace_id, 16)) {
-			stat_add(STAT_EVIDENCE_CONFLICT);
-		}
-	}
-	c->evidence = evidence;
-	id = random_id(h->now);
-	__builtin_memcpy(c->trace.span_id, &id, 8);
-	if (evidence == EVIDENCE_NONE) {
-		__u64 trace[2] = { random_id(h->now), random_id(h->now) };
-
-		__builtin_memcpy(c->trace.trace_id, trace, 16);
-		__builtin_memset(c->trace.parent_id, 0, 8);
-		return sample_root(c->trace.trace_id);
-	}
-	__builtin_memcpy(c->trace.trace_id, ctx.trace_id, 16);
-	__builtin_memcpy(c->trace.parent_id, ctx.span_id, 8);
-	if (evidence == EVIDENCE_HEADER && !parent_based)
-		return ratio_samples(c->trace.trace_id, sample_bound);
-	return ctx.sampled;
-}
-
 /* A server request becomes a possible parent, served by the running task. */
 __noinline int request_serve(struct hook *h, struct conn *c, bool sampled)
 {
@@ -199,16 +112,19 @@ __noinline int request_begin(struct hook *h, struct conn *c, struct stream *st, 
 	c->tgid = h->tgid;
 	c->writer = h->tid;
 	c->request_ns = st->first_ns;
-	c->extra = extra;
 	message_addresses(&s->msg, h->sk);
 	sampled = request_identity(h, c, st->head_seq);
-	c->last_sampled = sampled;
+	/* Where answers may be out of step with what is counted here, user space pairs
+	 * them by order, and must see all of the requests or none. */
+	if (!c->extra && !c->unanswered)
+		c->recorded = sampled;
+	c->extra |= extra;
 
 	bit = 1u << (c->unanswered & (PIPELINE_MAX - 1));
 	c->unanswered++;
 	c->heads = http_is_head(s) ? c->heads | bit : c->heads & ~bit;
 	c->connects = http_is_connect(s) ? c->connects | bit : c->connects & ~bit;
-	c->samples = sampled ? c->samples | bit : c->samples & ~bit;
+	c->records = c->recorded ? c->records | bit : c->records & ~bit;
 
 	__builtin_memcpy(&s->msg.trace, &c->trace, sizeof(c->trace));
 	s->msg.evidence = c->evidence;
@@ -216,19 +132,19 @@ __noinline int request_begin(struct hook *h, struct conn *c, struct stream *st, 
 	if (c->role == ROLE_SERVER)
 		request_serve(h, c, sampled);
 	else if (local_marks && h->early && !h->no_seq)
-		mark_put(&s->msg, st->head_seq);
+		mark_put(h->slot, st->head_seq);
 
-	if (!sampled) {
+	c->line_len = 0;
+	if (!sampled)
 		stat_add(STAT_UNSAMPLED);
-		c->line_len = 0;
-		if ((keep_errors || keep_slow_ns) && c->unanswered == 1) {
+	if (!c->recorded) {
+		if ((keep_errors || keep_slow_ns) && c->unanswered == 1 && !c->extra) {
 			bpf_probe_read_kernel(c->line, RESCUE_LINE, s->head);
 			c->line_len = copy < RESCUE_LINE ? copy : RESCUE_LINE;
 		}
 		return 0;
 	}
-	c->line_len = 0;
-	flags = MESSAGE_SAMPLED;
+	flags = sampled ? MESSAGE_SAMPLED : 0;
 	if (copy > request_copy || !s->info.end)
 		flags |= MESSAGE_TRUNCATED;
 	return message_put(h, c, st, WHAT(EVENT_REQUEST, flags), copy < request_copy ? copy : request_copy);
@@ -236,7 +152,7 @@ __noinline int request_begin(struct hook *h, struct conn *c, struct stream *st, 
 
 /* What is known of the request that a response answers. */
 struct asked {
-	__u8 head, connect, sampled, matched;
+	__u8 head, connect, recorded, matched;
 	__u8 complete; /* the response is */
 	__u8 pad;
 	__u16 status;
@@ -248,14 +164,14 @@ static __always_inline void request_answered(struct conn *c, struct asked *a)
 	a->matched = c->unanswered > 0;
 	a->head = a->matched && (c->heads & 1);
 	a->connect = a->matched && (c->connects & 1);
-	/* Requests that only user space saw, behind another in one segment, go with it. */
-	a->sampled = a->matched ? c->samples & 1 : c->extra && c->last_sampled;
+	/* Requests that only user space sees, behind another in one segment, go with it. */
+	a->recorded = a->matched ? c->records & 1 : c->extra && c->recorded;
 	if (!a->matched)
 		return;
 	c->unanswered--;
 	c->heads >>= 1;
 	c->connects >>= 1;
-	c->samples >>= 1;
+	c->records >>= 1;
 }
 
 /* What the answer says about the threads of the process. */
@@ -294,7 +210,7 @@ __noinline int response_begin(struct hook *h, struct conn *c, struct stream *st,
 		request_close(c->request, c->tgid);
 		c->request = 0;
 	}
-	if (a->sampled) {
+	if (a->recorded) {
 		st->announced = !a->complete;
 		if (copy > response_copy || !s->info.end)
 			flags |= MESSAGE_TRUNCATED;

@@ -106,6 +106,7 @@ __noinline int message_put(struct hook *h, struct conn *c, struct stream *st, __
 	struct scratch *s = h ? scratch_get(h->slot) : 0;
 	__u32 kind = what & 0xff;
 	struct message *m;
+	__u64 size = len;
 
 	if (!s || !c || !st)
 		return 0;
@@ -127,10 +128,9 @@ __noinline int message_put(struct hook *h, struct conn *c, struct stream *st, __
 		__builtin_memset(m->local, 0, 32);
 		m->evidence = EVIDENCE_NONE;
 	}
-	if (len > HEAD_MAX)
-		len = HEAD_MAX;
-	m->head_len = len;
-	if (ring_put(m, sizeof(*m) + len, false)) {
+	CLAMP(size, HEAD_MAX);
+	m->head_len = size;
+	if (ring_put(m, sizeof(*m) + size, false)) {
 		c->lost++;
 		return -1;
 	}

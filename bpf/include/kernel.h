@@ -58,10 +58,19 @@ enum { BPF_RB_AVAIL_DATA = 0 };
 #define TCP_CLOSE 7
 #define TCP_LAST_ACK 9
 
+/* include/net/sock.h */
+#define RCV_SHUTDOWN 1
+
 /* include/linux/socket.h */
 #define MSG_PEEK 0x2
 #define MSG_TRUNC 0x20
 #define MSG_ERRQUEUE 0x2000
+
+/*
+ * For the verifier: bounds x where it will be used. Written in assembly, since
+ * the compiler may compare a copy, and before 6.8 the bound stays with the copy.
+ */
+#define CLAMP(x, max) asm volatile("if %0 <= %1 goto +1; %0 = %1" : "+r"(x) : "i"(max))
 
 #define __relocated __attribute__((preserve_access_index))
 
@@ -100,6 +109,8 @@ struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_type;
 	__u16 sk_protocol;
+	__u8 sk_shutdown;
+	struct socket *sk_socket;
 } __relocated;
 
 struct socket {
@@ -107,6 +118,7 @@ struct socket {
 } __relocated;
 
 struct tcp_sock {
+	__u32 rcv_nxt;
 	__u32 copied_seq;
 	__u32 write_seq;
 } __relocated;

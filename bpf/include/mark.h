@@ -41,32 +41,46 @@ struct {
 	__type(value, struct mark);
 } marks SEC(".maps");
 
-static __always_inline void mark_put(const struct message *m, __u32 seq)
+/* Leaves the context of the request in the slot's record, which begins at `seq`. */
+__noinline int mark_put(__u32 slot, __u32 seq)
 {
-	struct mark_key key = { .seq = seq, .port = m->local_port };
 	struct mark mark = { .time_ns = bpf_ktime_get_ns() };
+	struct scratch *s = scratch_get(slot);
+	struct mark_key key = { .seq = seq };
+	struct message *m;
 
+	if (!s)
+		return 0;
+	m = &s->msg;
+	key.port = m->local_port;
 	__builtin_memcpy(key.addr, m->local, 16);
 	__builtin_memcpy(mark.context.trace_id, m->trace.trace_id, 16);
 	__builtin_memcpy(mark.context.span_id, m->trace.span_id, 8);
 	mark.context.sampled = !!(m->flags & MESSAGE_SAMPLED);
-	bpf_map_update_elem(&marks, &key, &mark, BPF_ANY);
+	return bpf_map_update_elem(&marks, &key, &mark, BPF_ANY);
 }
 
-/* Takes the mark of the request that begins at `seq`; returns whether there was one. */
-static __always_inline bool mark_take(const struct message *m, __u32 seq, struct context *out)
+/*
+ * Takes the mark of the request that begins at `seq` into the slot's other
+ * context. Returns 1, or 0 if there was none.
+ */
+__noinline int mark_take(__u32 slot, __u32 seq)
 {
-	struct mark_key key = { .seq = seq, .port = m->remote_port };
+	struct scratch *s = scratch_get(slot);
+	struct mark_key key = { .seq = seq };
 	struct mark *mark;
 	bool fresh;
 
-	__builtin_memcpy(key.addr, m->remote, 16);
+	if (!s)
+		return 0;
+	key.port = s->msg.remote_port;
+	__builtin_memcpy(key.addr, s->msg.remote, 16);
 	mark = bpf_map_lookup_elem(&marks, &key);
 	if (!mark)
-		return false;
+		return 0;
 	fresh = bpf_ktime_get_ns() - mark->time_ns < MARK_FRESH_NS;
 	if (fresh)
-		__builtin_memcpy(out, &mark->context, sizeof(*out));
+		s->other = mark->context;
 	else
 		stat_add(STAT_MARK_STALE);
 	bpf_map_delete_elem(&marks, &key);

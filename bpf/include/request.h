@@ -17,7 +17,7 @@ struct request {
 	__u8 trace_id[16];
 	__u64 started_ns;
 	__u32 tgid;
-	__u32 tid;     /* thread that completed the head */
+	__u32 tid; /* thread that completed the head */
 	__u32 sampled;
 	__u32 pad;
 };

@@ -17,9 +17,9 @@
 #define CASE 0x2020202020202020ULL
 
 /* Eight bytes as a number, for comparisons; letters in lower case. */
-#define WORD(a, b, c, d, e, f, g, h)                                                        \
-	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 |               \
-	 (__u64)(e) << 32 | (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
+#define WORD(a, b, c, d, e, f, g, h)                                                             \
+	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | \
+	 (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
 
 /* 0x80 in each byte of w that is '\n'; exact, no carries (Hacker's Delight 6-1). */
 static __always_inline __u64 newlines(__u64 w)

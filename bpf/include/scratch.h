@@ -55,12 +55,22 @@ struct head {
 	__u8 pad[5];
 };
 
+/* Trace context as it travels: what a traceparent says. */
+struct context {
+	__u8 trace_id[16];
+	__u8 span_id[8];
+	__u8 sampled;
+	__u8 pad[7];
+};
+
 struct scratch {
 	struct message msg;	 /* the record being made; the head follows it at once */
 	__u8 head[2 * HEAD_MAX]; /* written below HEAD_MAX, at most HEAD_MAX bytes at a time */
 	struct head info;
 	struct buffer buf;
-	__u32 len; /* bytes in head */
+	struct context received; /* with the request, or left by its client */
+	struct context other;	 /* a second one, to be compared with it */
+	__u32 len;		 /* bytes in head */
 	__u32 pad;
 };
 

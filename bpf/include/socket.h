@@ -38,6 +38,28 @@ static __always_inline __u32 write_seq(struct sock *sk)
 	return BPF_CORE_READ((struct tcp_sock *)sk, write_seq);
 }
 
+/* Bytes that have arrived and were not read yet, the FIN not counted. */
+static __always_inline __u32 unread(struct sock *sk)
+{
+	__u32 left = BPF_CORE_READ((struct tcp_sock *)sk, rcv_nxt) -
+		     BPF_CORE_READ((struct tcp_sock *)sk, copied_seq);
+
+	return left && (READ(sk, sk_shutdown) & RCV_SHUTDOWN) ? left - 1 : left;
+}
+
+/*
+ * Sequence number after the last byte read. Reading the last byte in front of a
+ * FIN takes the FIN along, which has a number too.
+ */
+static __always_inline __u32 read_seq(struct sock *sk)
+{
+	__u32 seq = BPF_CORE_READ((struct tcp_sock *)sk, copied_seq);
+
+	if ((READ(sk, sk_shutdown) & RCV_SHUTDOWN) && seq == BPF_CORE_READ((struct tcp_sock *)sk, rcv_nxt))
+		seq--;
+	return seq;
+}
+
 /* `n` bytes have been received, or with 0 the other side has closed its half. */
 static __always_inline int on_recv(struct sock *sk, int n, int flags)
 {
@@ -61,7 +83,7 @@ static __always_inline int on_recv(struct sock *sk, int n, int flags)
 		return 0;
 	h.n = n;
 	if (!h.no_seq)
-		h.seq = BPF_CORE_READ((struct tcp_sock *)sk, copied_seq) - n;
+		h.seq = read_seq(sk) - n;
 	buffer_from_registers(h.slot);
 	if (flags & MSG_TRUNC) /* TCP threw them away */
 		s->buf.readable = 0;
@@ -82,6 +104,9 @@ static __always_inline int on_send(struct sock *sk, int n)
 	stat_add(STAT_SEND);
 	if (c->out.framing == FRAMING_OPAQUE)
 		return 0;
+	if (c->copying_ns)
+		h.now = c->copying_ns;
+	c->copying_ns = 0;
 	h.n = n;
 	if (!h.no_seq)
 		h.seq = write_seq(sk) - n;
@@ -101,8 +126,12 @@ static __always_inline bool request_may_begin(struct hook *h)
  * A TCP send is about to copy, or to copy more of the same. Only the start of a
  * request is dealt with here, whose mark must be laid before the bytes leave;
  * and whatever only the iterator can show (io_uring).
+ *
+ * With `each_turn` the hook runs for every piece that is copied, so that it knows
+ * when the last one was: a send may block for long, and once it returns, the
+ * other side may long have read.
  */
-static __always_inline int on_send_early(struct sock *sk, const struct iov_iter *it)
+static __always_inline int on_send_early(struct sock *sk, const struct iov_iter *it, bool each_turn)
 {
 	struct scratch *s = scratch_get(SLOT_EARLY);
 	struct hook h = {};
@@ -113,8 +142,11 @@ static __always_inline int on_send_early(struct sock *sk, const struct iov_iter 
 	/* The common case first: a server's answer, which the late hook deals with. */
 	shown_later = registers_show_buffer();
 	c = conn_get(sk);
-	if (shown_later && c && c->role == ROLE_SERVER)
+	if (shown_later && c && c->role == ROLE_SERVER) {
+		if (each_turn)
+			c->copying_ns = bpf_ktime_get_ns();
 		return 0;
+	}
 	c = hook_open(&h, sk, SLOT_EARLY, DIR_OUT);
 	if (!c || !s)
 		return 0;
@@ -139,35 +171,70 @@ static __always_inline int on_send_early(struct sock *sk, const struct iov_iter 
 	return segment(&h, c, st);
 }
 
-/* A TCP socket changes its state. Runs in any task, and in none. */
+/* The connection is gone, and with it whatever is unfinished on it. */
+static __always_inline int conn_close(struct sock *sk, struct conn *c, struct hook *h)
+{
+	struct stream *responses = stream_of(c, h->dir);
+
+	if (responses->framing == FRAMING_UNTIL_TURN)
+		message_end(h, c, responses);
+	request_close(c->request, c->tgid);
+	c->request = 0;
+	responses->last_ns = h->now;
+	if (responses->announced || (c->unanswered && (c->records & 1)))
+		message_put(h, c, responses, WHAT(EVENT_CLOSE, 0), 0);
+	else if (c->unanswered && keep_errors)
+		rescue(h, c, responses, WHAT(EVENT_CLOSE, 0));
+	c->unanswered = 0;
+	responses->announced = 0;
+	conn_del(sk);
+	return 0;
+}
+
+/* Fills h for a hook that runs in any task, or in none; returns the connection or 0. */
+static __always_inline struct conn *state_open(struct hook *h, struct sock *sk)
+{
+	struct conn *c = conn_get(sk);
+
+	if (!c || c->role == ROLE_UNKNOWN)
+		return 0;
+	h->sk = (__u64)sk;
+	h->slot = SLOT_STATE;
+	h->now = bpf_ktime_get_ns();
+	h->dir = c->role == ROLE_SERVER ? DIR_OUT : DIR_IN;
+	return c;
+}
+
+/* A TCP socket changes its state. */
 static __always_inline int on_state(struct sock *sk, int state)
 {
-	struct hook h = { .sk = (__u64)sk, .slot = SLOT_STATE };
-	struct stream *responses;
+	struct hook h = {};
 	struct conn *c;
 
 	if (state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK && state != TCP_CLOSE)
 		return 0;
-	c = conn_get(sk);
-	if (!c || c->role == ROLE_UNKNOWN)
+	c = state_open(&h, sk);
+	if (!c)
 		return 0;
-	h.now = bpf_ktime_get_ns();
-	h.dir = c->role == ROLE_SERVER ? DIR_OUT : DIR_IN;
-	responses = stream_of(c, h.dir);
-	/* Our side sends no more: that is the end of a response without a length. */
-	if (responses->framing == FRAMING_UNTIL_TURN && (h.dir == DIR_OUT || state == TCP_CLOSE))
-		message_end(&h, c, responses);
-	if (state != TCP_CLOSE)
+	if (state != TCP_CLOSE) {
+		/* We send no more: the end of a response without a length. */
+		if (h.dir == DIR_OUT && c->out.framing == FRAMING_UNTIL_TURN)
+			message_end(&h, c, &c->out);
 		return 0;
-	request_close(c->request, c->tgid);
-	c->request = 0;
-	responses->last_ns = h.now;
-	if (responses->announced || (c->unanswered && (c->samples & 1)))
-		message_put(&h, c, responses, WHAT(EVENT_CLOSE, 0), 0);
-	else if (c->unanswered && keep_errors)
-		rescue(&h, c, responses, WHAT(EVENT_CLOSE, 0));
-	conn_del(sk);
-	return 0;
+	}
+	/* The kernel is done with the connection; its owner may still read what came. */
+	if (READ(sk, sk_socket) && unread(sk))
+		return 0;
+	return conn_close(sk, c, &h);
+}
+
+/* A TCP socket is freed. */
+static __always_inline int on_destroy(struct sock *sk)
+{
+	struct hook h = {};
+	struct conn *c = state_open(&h, sk);
+
+	return c ? conn_close(sk, c, &h) : 0;
 }
 
 #endif

@@ -11,34 +11,34 @@
 #include "kernel.h"
 
 enum stat {
-	STAT_SEND,		  /* sends of watched processes */
-	STAT_RECV,		  /* receives of watched processes */
-	STAT_REQUEST,		  /* request heads recognised */
-	STAT_RESPONSE,		  /* final response heads recognised */
-	STAT_RECORD,		  /* records given to the ring */
-	STAT_UNSAMPLED,		  /* requests not recorded by decision of the sampler */
-	STAT_RESCUED,		  /* unsampled requests recorded as errors or slow */
-	STAT_OVER_BUDGET,	  /* roots not sampled because the budget per second was spent */
-	STAT_RING_FULL,		  /* records lost: user space reads too slowly */
-	STAT_READ_FAULT,	  /* user memory not readable at the hook: head not seen */
-	STAT_NO_BUFFER,		  /* the hook does not show the bytes (io_uring, recvmmsg, splice) */
-	STAT_COMPAT,		  /* system calls of 32-bit programs: not decoded */
-	STAT_NO_STORAGE,	  /* no memory for the state of a connection or thread */
-	STAT_HEAD_TOO_LONG,	  /* heads longer than HEAD_MAX, parsed as far as that */
-	STAT_HEAD_EVICTED,	  /* unfinished heads pushed out by others */
-	STAT_RESYNC,		  /* connections whose framing was lost and found again */
-	STAT_GIVEN_UP,		  /* connections that speak nothing known */
-	STAT_PIPELINE_DEEP,	  /* more than 32 unanswered requests on a connection */
-	STAT_UNMATCHED_RESPONSE,  /* responses with no request seen before */
-	STAT_REQUESTS_FULL,	  /* open requests beyond the map's size: nobody's parent */
+	STAT_SEND,		    /* sends of watched processes */
+	STAT_RECV,		    /* receives of watched processes */
+	STAT_REQUEST,		    /* request heads recognised */
+	STAT_RESPONSE,		    /* final response heads recognised */
+	STAT_RECORD,		    /* records given to the ring */
+	STAT_UNSAMPLED,		    /* requests not recorded by decision of the sampler */
+	STAT_RESCUED,		    /* unsampled requests recorded as errors or slow */
+	STAT_OVER_BUDGET,	    /* roots not sampled because the budget per second was spent */
+	STAT_RING_FULL,		    /* records lost: user space reads too slowly */
+	STAT_READ_FAULT,	    /* user memory not readable at the hook: head not seen */
+	STAT_NO_BUFFER,		    /* the hook does not show the bytes (io_uring, recvmmsg, splice) */
+	STAT_COMPAT,		    /* system calls of 32-bit programs: not decoded */
+	STAT_NO_STORAGE,	    /* no memory for the state of a connection or thread */
+	STAT_HEAD_TOO_LONG,	    /* heads longer than HEAD_MAX, parsed as far as that */
+	STAT_HEAD_EVICTED,	    /* unfinished heads pushed out by others */
+	STAT_RESYNC,		    /* connections whose framing was lost and found again */
+	STAT_GIVEN_UP,		    /* connections that speak nothing known */
+	STAT_PIPELINE_DEEP,	    /* more than 32 unanswered requests on a connection */
+	STAT_UNMATCHED_RESPONSE,    /* responses with no request seen before */
+	STAT_REQUESTS_FULL,	    /* open requests beyond the map's size: nobody's parent */
 	STAT_MALFORMED_TRACEPARENT, /* ignored as W3C says */
 	STAT_DUPLICATE_TRACEPARENT, /* ignored as W3C says */
-	STAT_EVIDENCE_CONFLICT,	  /* two kinds of evidence disagreed: the stronger won */
-	STAT_MARK_STALE,	  /* a mark was found but did not fit in time: not used */
-	STAT_AMBIGUOUS,		  /* no parent: several requests could have been it */
-	STAT_MULTIPLEXED,	  /* no parent: the thread is known to serve several at once */
-	STAT_NO_GOROUTINE,	  /* a Go program whose goroutine could not be read */
-	STAT_NO_HANDOFF,	  /* a Go client connection of a kind whose descriptor is not found */
+	STAT_EVIDENCE_CONFLICT,	    /* two kinds of evidence disagreed: the stronger won */
+	STAT_MARK_STALE,	    /* a mark was found but did not fit in time: not used */
+	STAT_AMBIGUOUS,		    /* no parent: several requests could have been it */
+	STAT_MULTIPLEXED,	    /* no parent: the thread is known to serve several at once */
+	STAT_NO_GOROUTINE,	    /* a Go program whose goroutine could not be read */
+	STAT_NO_HANDOFF,	    /* a Go client connection of a kind whose descriptor is not found */
 	STAT_COUNT,
 };
 

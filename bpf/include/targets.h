@@ -6,11 +6,11 @@
 #include "settings.h"
 
 enum target_flags {
-	TARGET_KNOWN = 1 << 0,	      /* user space has looked at it; before, no task evidence */
-	TARGET_GO = 1 << 1,	      /* tasks are goroutines, and go_* are valid */
-	TARGET_GO_UNKNOWN = 1 << 2,   /* a Go program whose layout is not known */
-	TARGET_GO_NET_HTTP = 1 << 3,  /* it holds the net/http client: a write has a handoff */
-	TARGET_MULTIPLEXES = 1 << 4,  /* its runtime moves work between threads */
+	TARGET_KNOWN = 1 << 0,	     /* user space has looked at it; before, no task evidence */
+	TARGET_GO = 1 << 1,	     /* tasks are goroutines, and go_* are valid */
+	TARGET_GO_UNKNOWN = 1 << 2,  /* a Go program whose layout is not known */
+	TARGET_GO_NET_HTTP = 1 << 3, /* it holds the net/http client: a write has a handoff */
+	TARGET_MULTIPLEXES = 1 << 4, /* its runtime moves work between threads */
 };
 
 /* From net/http's persistConn to a file descriptor: see probes/golang. Offsets and type hashes. */

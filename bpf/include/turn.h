@@ -1,122 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * From bytes to messages: the framing of one stream, segment by segment.
- *
- * A segment is what one system call sent or received. It may end a body, hold
- * one or more heads, or be a piece of any of them. Sequence numbers say where
- * it belongs, so bytes that no hook saw (splice, sendfile before 6.5) and sends
- * that are tried again are accounted for exactly.
+ * From bytes to messages, segment by segment: what one system call sent or
+ * received may end a body, hold one or more heads, or be a piece of any of them.
  */
 #ifndef CLEW_TURN_H
 #define CLEW_TURN_H
 
-#include "exchange.h"
 #include "held.h"
+#include "stream.h"
 
 /* A connection whose first turns all begin with nothing known is left alone. */
 #define MISSES_MAX 16
 /* In one segment: the end of a body, two interim responses, a final one. */
 #define STEPS_MAX 4
-
-static __always_inline void stream_advance(struct hook *h, struct stream *st, __u64 bytes)
-{
-	st->bytes += bytes;
-	st->last_ns = h->now;
-	h->skip += bytes;
-	h->n -= bytes;
-}
-
-/* Shifts the segment's last bytes into the stream's tail; true if the body ends. */
-__noinline int chunked_ends(struct hook *h, struct stream *st)
-{
-	struct scratch *s = h ? scratch_get(h->slot) : 0;
-	__u64 word, mask = 0xffffffffffULL;
-	__u32 take;
-
-	if (!s || !st)
-		return 0;
-	take = h->n < 5 ? h->n : 5;
-	if ((__u32)buffer_load(h->slot, 0, h->skip + h->n - take, take) != take)
-		return 0;
-	word = load_word(s, 0) & mask;
-	if (take < 5)
-		word = (word & ((1ULL << (8 * take)) - 1)) << (8 * (5 - take)) | (st->left & mask) >> (8 * take);
-	st->left = word;
-	return http_last_chunk(word);
-}
-
-/* Accounts for body bytes in this segment; true if the message is complete. */
-__noinline int body(struct hook *h, struct stream *st)
-{
-	bool ends = false;
-	__u64 take;
-
-	if (!h || !st)
-		return 0;
-	take = h->n;
-	switch (st->framing) {
-	case FRAMING_BOUNDARY:
-	case FRAMING_OPAQUE:
-		return true;
-	case FRAMING_LENGTH:
-		if (take > st->left)
-			take = st->left;
-		st->left -= take;
-		ends = !st->left;
-		break;
-	case FRAMING_CHUNKED:
-		ends = take && chunked_ends(h, st);
-		break;
-	default:
-		break;
-	}
-	stream_advance(h, st, take);
-	if (ends)
-		st->framing = FRAMING_BOUNDARY;
-	return ends;
-}
-
-/* Bytes that no hook showed. */
-static __always_inline void stream_pass(struct hook *h, struct conn *c, struct stream *st, __u32 gap)
-{
-	st->bytes += gap;
-	if (st->framing == FRAMING_LENGTH) {
-		if (gap < st->left) {
-			st->left -= gap;
-		} else {
-			st->left = 0;
-			message_end(h, c, st);
-		}
-	} else if (st->framing == FRAMING_HEAD) {
-		st->framing = FRAMING_BOUNDARY;
-		st->held = 0;
-	}
-}
-
-/* Places the segment in its stream; false if all of it was seen before. */
-static __always_inline bool stream_place(struct hook *h, struct conn *c, struct stream *st)
-{
-	__s32 ahead;
-
-	if (!st->synced) {
-		st->synced = 1;
-		st->next_seq = h->seq;
-	}
-	ahead = (__s32)(st->next_seq - h->seq);
-	if (ahead > 0) { /* an early hook saw them, or a send is tried again */
-		if ((__u64)ahead >= h->n) {
-			if (st->framing != FRAMING_BOUNDARY)
-				st->last_ns = h->now;
-			return false;
-		}
-		h->skip = ahead;
-		h->n -= ahead;
-	} else if (ahead < 0) {
-		stream_pass(h, c, st, -ahead);
-	}
-	st->next_seq = h->seq + (__u32)(h->skip + h->n);
-	return true;
-}
 
 /* Not the start of anything known. */
 static __always_inline int head_missed(struct hook *h, struct conn *c, struct stream *st, bool turned)
@@ -196,8 +92,7 @@ static __always_inline int request_head(struct hook *h, struct conn *c, struct s
 
 	response_turned(h, c);
 	http_request_body(st, &s->info);
-	extra = st->framing == FRAMING_BOUNDARY ? h->n > 0 :
-						  st->framing == FRAMING_LENGTH && h->n > st->left;
+	extra = st->framing == FRAMING_BOUNDARY ? h->n > 0 : st->framing == FRAMING_LENGTH && h->n > st->left;
 	/* The identity first: the body may load its own last bytes over the head. */
 	request_begin(h, c, st, extra);
 	if (st->framing != FRAMING_OPAQUE && body(h, st))
@@ -206,8 +101,7 @@ static __always_inline int request_head(struct hook *h, struct conn *c, struct s
 }
 
 /* The same for a response. Returns whether to look further, as behind an interim one. */
-static __always_inline int response_head(struct hook *h, struct conn *c, struct stream *st,
-					 struct scratch *s)
+static __always_inline int response_head(struct hook *h, struct conn *c, struct stream *st, struct scratch *s)
 {
 	struct asked asked = { .status = http_status(s) };
 	__u64 first = *(__u64 *)s->head;

@@ -46,7 +46,6 @@ SEC("tc")
 int read_head(void *skb)
 {
 	struct scratch *s = scratch_get(SLOT_TEST);
-	struct context context = {};
 	struct input *in;
 	struct result *r;
 	__u32 key = 0, len;
@@ -64,8 +63,8 @@ int read_head(void *skb)
 	r->start = http_start(SLOT_TEST, len);
 	scan_head(SLOT_TEST, len);
 	__builtin_memcpy(&r->head, &s->info, sizeof(r->head));
-	r->parsed = s->info.traceparents == 1 && parse_traceparent(SLOT_TEST, s->info.traceparent, &context);
-	r->context = context;
+	r->parsed = s->info.traceparents == 1 && parse_traceparent(SLOT_TEST, s->info.traceparent);
+	r->context = s->received;
 	r->request_line = http_request_line(s);
 	r->status = http_status(s);
 	return 0;
