@@ -86,8 +86,7 @@ static __noinline int hand_off(__u64 persist_conn)
 	return 0;
 }
 
-SEC("uprobe")
-int round_trip(struct pt_regs *ctx)
+static __always_inline int asked(struct pt_regs *ctx)
 {
 #if defined(__TARGET_ARCH_x86)
 	__u64 receiver = ctx->ax;
@@ -101,6 +100,19 @@ int round_trip(struct pt_regs *ctx)
 	if (bpf_preempt_enable)
 		bpf_preempt_enable();
 	return 0;
+}
+
+SEC("uprobe")
+int round_trip(struct pt_regs *ctx)
+{
+	return asked(ctx);
+}
+
+/* For a link of its own kind, which needs no CAP_SYS_ADMIN (Linux 6.6). */
+SEC("uprobe.multi")
+int round_trip_link(struct pt_regs *ctx)
+{
+	return asked(ctx);
 }
 
 char LICENSE[] SEC("license") = "GPL";

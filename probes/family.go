@@ -206,15 +206,22 @@ func attachHook(h hook, program *ebpf.Program) (link.Link, error) {
 	}
 }
 
-// Close detaches in the reverse order of attaching, so that no exit is heard of
-// whose entry was not, and frees the programs.
-func (a *attached) Close() error {
+// detach detaches in the reverse order of attaching, so that no exit is heard of
+// whose entry was not. Doing it again does nothing.
+func (a *attached) detach() error {
 	var errs []error
 	for i := len(a.links) - 1; i >= 0; i-- {
 		errs = append(errs, a.links[i].Close())
 	}
-	a.collection.Close()
+	a.links = nil
 	return errors.Join(errs...)
+}
+
+// Close detaches, and frees the programs and maps.
+func (a *attached) Close() error {
+	err := a.detach()
+	a.collection.Close()
+	return err
 }
 
 // loadError folds a verifier's log to the line that tells; %+v of the cause has

@@ -139,6 +139,7 @@ type fentryMarkKey struct {
 
 type fentryRequest struct {
 	_         structs.HostLayout
+	Id        uint64
 	TraceId   [16]uint8
 	StartedNs uint64
 	Tgid      uint32
@@ -315,6 +316,7 @@ const (
 	fentryVarIdSeed           = "id_seed"
 	fentryVarKeepErrors       = "keep_errors"
 	fentryVarKeepSlowNs       = "keep_slow_ns"
+	fentryVarLastMarkNs       = "last_mark_ns"
 	fentryVarLocalMarks       = "local_marks"
 	fentryVarParentBased      = "parent_based"
 	fentryVarRequestCopy      = "request_copy"
@@ -406,6 +408,7 @@ type fentryVariableSpecs struct {
 	IdSeed           *ebpf.VariableSpec `ebpf:"id_seed"`
 	KeepErrors       *ebpf.VariableSpec `ebpf:"keep_errors"`
 	KeepSlowNs       *ebpf.VariableSpec `ebpf:"keep_slow_ns"`
+	LastMarkNs       *ebpf.VariableSpec `ebpf:"last_mark_ns"`
 	LocalMarks       *ebpf.VariableSpec `ebpf:"local_marks"`
 	ParentBased      *ebpf.VariableSpec `ebpf:"parent_based"`
 	RequestCopy      *ebpf.VariableSpec `ebpf:"request_copy"`
@@ -480,6 +483,7 @@ type fentryVariables struct {
 	IdSeed           *ebpf.Variable `ebpf:"id_seed"`
 	KeepErrors       *ebpf.Variable `ebpf:"keep_errors"`
 	KeepSlowNs       *ebpf.Variable `ebpf:"keep_slow_ns"`
+	LastMarkNs       *ebpf.Variable `ebpf:"last_mark_ns"`
 	LocalMarks       *ebpf.Variable `ebpf:"local_marks"`
 	ParentBased      *ebpf.Variable `ebpf:"parent_based"`
 	RequestCopy      *ebpf.Variable `ebpf:"request_copy"`

@@ -139,6 +139,7 @@ type kprobeMarkKey struct {
 
 type kprobeRequest struct {
 	_         structs.HostLayout
+	Id        uint64
 	TraceId   [16]uint8
 	StartedNs uint64
 	Tgid      uint32
@@ -317,6 +318,7 @@ const (
 	kprobeVarIdSeed           = "id_seed"
 	kprobeVarKeepErrors       = "keep_errors"
 	kprobeVarKeepSlowNs       = "keep_slow_ns"
+	kprobeVarLastMarkNs       = "last_mark_ns"
 	kprobeVarLocalMarks       = "local_marks"
 	kprobeVarParentBased      = "parent_based"
 	kprobeVarRequestCopy      = "request_copy"
@@ -410,6 +412,7 @@ type kprobeVariableSpecs struct {
 	IdSeed           *ebpf.VariableSpec `ebpf:"id_seed"`
 	KeepErrors       *ebpf.VariableSpec `ebpf:"keep_errors"`
 	KeepSlowNs       *ebpf.VariableSpec `ebpf:"keep_slow_ns"`
+	LastMarkNs       *ebpf.VariableSpec `ebpf:"last_mark_ns"`
 	LocalMarks       *ebpf.VariableSpec `ebpf:"local_marks"`
 	ParentBased      *ebpf.VariableSpec `ebpf:"parent_based"`
 	RequestCopy      *ebpf.VariableSpec `ebpf:"request_copy"`
@@ -486,6 +489,7 @@ type kprobeVariables struct {
 	IdSeed           *ebpf.Variable `ebpf:"id_seed"`
 	KeepErrors       *ebpf.Variable `ebpf:"keep_errors"`
 	KeepSlowNs       *ebpf.Variable `ebpf:"keep_slow_ns"`
+	LastMarkNs       *ebpf.Variable `ebpf:"last_mark_ns"`
 	LocalMarks       *ebpf.Variable `ebpf:"local_marks"`
 	ParentBased      *ebpf.Variable `ebpf:"parent_based"`
 	RequestCopy      *ebpf.Variable `ebpf:"request_copy"`

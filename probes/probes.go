@@ -140,9 +140,10 @@ func explainFailure(forced string, errs []error) error {
 	return fmt.Errorf("attach to sockets: %w: %w", ErrNotPermitted, err)
 }
 
-// Family names the hooks in use, and Missing what optional hooks would have
-// added.
-func (p *Probes) Family() string    { return p.family.family.name }
+// Family names the hooks in use.
+func (p *Probes) Family() string { return p.family.family.name }
+
+// Missing names what optional hooks, absent here, would have added.
 func (p *Probes) Missing() []string { return p.family.missing }
 
 // Local reports whether rung 0 works: the hook is there and it is not switched
@@ -177,6 +178,9 @@ func (p *Probes) Run(ctx context.Context, message func(*protocol.Message), lifec
 // end was not seen, as of unix sockets.
 const staleRequest = 15 * time.Minute
 
+// sweepEvery is in seconds. A sweep is 16384 system calls, some 5 ms.
+const sweepEvery = 300
+
 // tend follows the clock and sweeps out forgotten requests.
 func (p *Probes) tend(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
@@ -188,31 +192,39 @@ func (p *Probes) tend(ctx context.Context) {
 		case <-tick.C:
 		}
 		p.clock.set()
-		if n%60 == 0 {
+		if n%sweepEvery == 0 {
 			p.sweep()
 		}
 	}
 }
 
+// sweep frees the slots of forgotten requests. One that is closed and taken again
+// in this very moment is freed too: it is then nobody's parent, which is no harm.
+// The count of a process's open requests stays too high, which costs links and
+// makes none.
 func (p *Probes) sweep() {
-	var id uint64
-	var r socketRequest
 	oldest := p.clock.monotonic() - uint64(staleRequest)
-	var stale []uint64
-	for i := p.requests.Iterate(); i.Next(&id, &r); {
-		if r.StartedNs < oldest {
-			stale = append(stale, id)
+	var r socketRequest
+	for slot := uint32(0); slot < p.requests.MaxEntries(); slot++ {
+		if p.requests.Lookup(slot, &r) != nil || r.Id == 0 || r.StartedNs > oldest {
+			continue
 		}
-	}
-	for _, id := range stale {
-		if p.requests.Delete(id) == nil {
+		if p.requests.Put(slot, socketRequest{}) == nil {
 			p.forgotten.Add(1)
 		}
 	}
 }
 
-// Close detaches everything. The order is that of harm: first what costs the
+// detach takes all hooks away. The order is that of harm: first what costs the
 // traced programs most, then what fills the ring, then what watches processes.
+func (p *Probes) detach() {
+	err := errors.Join(p.uprobes.removeAll(), p.family.detach(), p.processes.detach())
+	if err != nil {
+		p.log.Warn("detaching failed", zap.Error(err))
+	}
+}
+
+// Close detaches and frees everything. Doing it after a failed New is right too.
 func (p *Probes) Close() error {
 	var errs []error
 	if p.uprobes != nil {

@@ -60,6 +60,7 @@ type processLifecycle struct {
 
 type processRequest struct {
 	_         structs.HostLayout
+	Id        uint64
 	TraceId   [16]uint8
 	StartedNs uint64
 	Tgid      uint32

@@ -19,10 +19,12 @@ import (
 // agent 0.1 % of a core.
 const ringTick = 20 * time.Millisecond
 
-// read hands over records until ctx ends, and then those still in the ring.
+// read hands over records until ctx ends. Then it detaches, so that no more come,
+// and hands over those still in the ring.
 func (p *Probes) read(ctx context.Context, message func(*protocol.Message)) error {
 	var record ringbuf.Record
 	var m protocol.Message
+	detached := false
 	p.ring.SetDeadline(time.Now().Add(ringTick))
 	for {
 		err := p.ring.ReadInto(&record)
@@ -32,8 +34,11 @@ func (p *Probes) read(ctx context.Context, message func(*protocol.Message)) erro
 			continue
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return fmt.Errorf("read ring buffer: %w", err)
-		case ctx.Err() != nil:
+		case detached:
 			return nil
+		case ctx.Err() != nil:
+			p.detach()
+			detached = true
 		}
 		p.ring.SetDeadline(time.Now().Add(ringTick))
 	}
@@ -100,7 +105,6 @@ func (p *Probes) message(raw []byte, m *protocol.Message) bool {
 		Complete:   r.Flags&socketMessageFlagsMESSAGE_COMPLETE != 0,
 		Truncated:  r.Flags&socketMessageFlagsMESSAGE_TRUNCATED != 0,
 		Rescued:    r.Flags&socketMessageFlagsMESSAGE_RESCUED != 0,
-		Unix:       r.Flags&socketMessageFlagsMESSAGE_UNIX != 0,
 		Lost:       r.Lost,
 		Head:       raw[size : size+int(r.HeadLen)],
 	}
@@ -112,7 +116,7 @@ func (p *Probes) message(raw []byte, m *protocol.Message) bool {
 			Sampled:  r.Flags&socketMessageFlagsMESSAGE_SAMPLED != 0,
 			Evidence: protocol.Evidence(r.Evidence),
 		}
-		if !m.Unix {
+		if m.Unix = r.Flags&socketMessageFlagsMESSAGE_UNIX != 0; !m.Unix {
 			m.Local = endpoint(r.Local, r.LocalPort)
 			m.Remote = endpoint(r.Remote, r.RemotePort)
 		}

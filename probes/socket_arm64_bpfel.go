@@ -211,6 +211,7 @@ const (
 
 type socketRequest struct {
 	_         structs.HostLayout
+	Id        uint64
 	TraceId   [16]uint8
 	StartedNs uint64
 	Tgid      uint32
@@ -367,6 +368,7 @@ const (
 	socketVarIdSeed           = "id_seed"
 	socketVarKeepErrors       = "keep_errors"
 	socketVarKeepSlowNs       = "keep_slow_ns"
+	socketVarLastMarkNs       = "last_mark_ns"
 	socketVarLocalMarks       = "local_marks"
 	socketVarParentBased      = "parent_based"
 	socketVarRequestCopy      = "request_copy"
@@ -455,6 +457,7 @@ type socketVariableSpecs struct {
 	IdSeed           *ebpf.VariableSpec `ebpf:"id_seed"`
 	KeepErrors       *ebpf.VariableSpec `ebpf:"keep_errors"`
 	KeepSlowNs       *ebpf.VariableSpec `ebpf:"keep_slow_ns"`
+	LastMarkNs       *ebpf.VariableSpec `ebpf:"last_mark_ns"`
 	LocalMarks       *ebpf.VariableSpec `ebpf:"local_marks"`
 	ParentBased      *ebpf.VariableSpec `ebpf:"parent_based"`
 	RequestCopy      *ebpf.VariableSpec `ebpf:"request_copy"`
@@ -529,6 +532,7 @@ type socketVariables struct {
 	IdSeed           *ebpf.Variable `ebpf:"id_seed"`
 	KeepErrors       *ebpf.Variable `ebpf:"keep_errors"`
 	KeepSlowNs       *ebpf.Variable `ebpf:"keep_slow_ns"`
+	LastMarkNs       *ebpf.Variable `ebpf:"last_mark_ns"`
 	LocalMarks       *ebpf.Variable `ebpf:"local_marks"`
 	ParentBased      *ebpf.Variable `ebpf:"parent_based"`
 	RequestCopy      *ebpf.Variable `ebpf:"request_copy"`

@@ -13,22 +13,29 @@ import (
 // They are set per process and taken away when it is no longer watched.
 type uprobes struct {
 	collection *ebpf.Collection
-	program    *ebpf.Program
+	single     *ebpf.Program // by a perf event: every kernel, CAP_SYS_ADMIN
+	multi      *ebpf.Program // by a link of its own kind: Linux 6.6; nil where there is none
 
 	mu    sync.Mutex
 	links map[uint32]link.Link
 }
 
 func newUprobes(set settings, shared map[string]*ebpf.Map) (*uprobes, error) {
-	// Attached later, program by program: the table has nothing to attach.
-	f := family{name: "uprobe", spec: loadUprobe, hooks: []hook{{program: "round_trip", kind: uprobe}}}
+	single := hook{program: "round_trip", kind: uprobe}
+	multi := hook{program: "round_trip_link", kind: uprobe}
+	f := family{name: "uprobe", spec: loadUprobe, hooks: []hook{single, multi}}
 	a, err := f.attach(set, shared)
+	if err != nil { // most likely it knows no uprobe.multi
+		f.hooks = []hook{single}
+		a, err = f.attach(set, shared)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &uprobes{
 		collection: a.collection,
-		program:    a.collection.Programs["round_trip"],
+		single:     a.collection.Programs[single.program],
+		multi:      a.collection.Programs[multi.program],
 		links:      make(map[uint32]link.Link),
 	}, nil
 }
@@ -42,7 +49,7 @@ func (u *uprobes) add(pid uint32, offset uint64) error {
 	if err != nil {
 		return fmt.Errorf("open executable: %w", err)
 	}
-	l, err := exe.Uprobe("", u.program, &link.UprobeOptions{Address: offset, PID: int(pid)})
+	l, err := u.attach(exe, pid, offset)
 	if err != nil {
 		return fmt.Errorf("set uprobe: %w", err)
 	}
@@ -53,6 +60,21 @@ func (u *uprobes) add(pid uint32, offset uint64) error {
 	}
 	u.links[pid] = l
 	return nil
+}
+
+// attach tries the perf event first: it sees every thread of a process, on every
+// kernel. The other kind of link saw the first thread only before Linux 6.10
+// (46ba0e49b642), which costs links and makes none.
+func (u *uprobes) attach(exe *link.Executable, pid uint32, offset uint64) (link.Link, error) {
+	l, err := exe.Uprobe("", u.single, &link.UprobeOptions{Address: offset, PID: int(pid)})
+	if err == nil || u.multi == nil {
+		return l, err
+	}
+	l, multiErr := exe.UprobeMulti(nil, u.multi, &link.UprobeMultiOptions{Addresses: []uint64{offset}, PID: pid})
+	if multiErr != nil {
+		return nil, errors.Join(err, multiErr)
+	}
+	return l, nil
 }
 
 // remove takes the probe of a process away, if it has one.
@@ -78,8 +100,11 @@ func (u *uprobes) count() int {
 	return len(u.links)
 }
 
-// Close takes all probes away.
-func (u *uprobes) Close() error {
+// removeAll takes all probes away.
+func (u *uprobes) removeAll() error {
+	if u == nil {
+		return nil
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var errs []error
@@ -87,6 +112,12 @@ func (u *uprobes) Close() error {
 		errs = append(errs, l.Close())
 		delete(u.links, pid)
 	}
-	u.collection.Close()
 	return errors.Join(errs...)
+}
+
+// Close takes all probes away and frees the program.
+func (u *uprobes) Close() error {
+	err := u.removeAll()
+	u.collection.Close()
+	return err
 }

@@ -48,6 +48,7 @@ type uprobeHandoffKey struct {
 
 type uprobeRequest struct {
 	_         structs.HostLayout
+	Id        uint64
 	TraceId   [16]uint8
 	StartedNs uint64
 	Tgid      uint32
@@ -196,6 +197,7 @@ const (
 	uprobeMapTargets          = "targets"
 	uprobeMapWatchedCgroups   = "watched_cgroups"
 	uprobeProgRoundTrip       = "round_trip"
+	uprobeProgRoundTripLink   = "round_trip_link"
 	uprobeVarBudgetBurstNs    = "budget_burst_ns"
 	uprobeVarBudgetIntervalNs = "budget_interval_ns"
 	uprobeVarKeepErrors       = "keep_errors"
@@ -252,7 +254,8 @@ type uprobeSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type uprobeProgramSpecs struct {
-	RoundTrip *ebpf.ProgramSpec `ebpf:"round_trip"`
+	RoundTrip     *ebpf.ProgramSpec `ebpf:"round_trip"`
+	RoundTripLink *ebpf.ProgramSpec `ebpf:"round_trip_link"`
 }
 
 // uprobeMapSpecs contains maps before they are loaded into the kernel.
@@ -352,12 +355,14 @@ type uprobeVariables struct {
 //
 // It can be passed to loadUprobeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type uprobePrograms struct {
-	RoundTrip *ebpf.Program `ebpf:"round_trip"`
+	RoundTrip     *ebpf.Program `ebpf:"round_trip"`
+	RoundTripLink *ebpf.Program `ebpf:"round_trip_link"`
 }
 
 func (p *uprobePrograms) Close() error {
 	return _UprobeClose(
 		p.RoundTrip,
+		p.RoundTripLink,
 	)
 }
 

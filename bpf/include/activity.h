@@ -16,11 +16,11 @@ struct activity {
 };
 
 /*
- * Key: tgid. Put at the first server request, deleted at exit. LRU: an evicted
- * process starts again at zero, which only costs links, never makes one.
+ * Key: tgid. Put at the first server request, deleted at exit. Full (8192 processes
+ * that serve): links by thread are missing, and none is wrong.
  */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH); /* preallocated: made on the path of a request */
 	__uint(max_entries, 8192);
 	__type(key, __u32);
 	__type(value, struct activity);

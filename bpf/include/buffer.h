@@ -147,23 +147,6 @@ __noinline int buffer_from_registers(__u32 slot)
 	return 0;
 }
 
-/* Do the registers show the buffer of the system call under way? */
-static __always_inline bool registers_show_buffer(void)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-
-	if (task->flags & (PF_KTHREAD | PF_IO_WORKER))
-		return false;
-	switch (syscall_nr((struct pt_regs *)bpf_task_pt_regs(task))) {
-	case NR_write:
-	case NR_writev:
-	case NR_sendto:
-	case NR_sendmsg:
-		return true;
-	}
-	return false;
-}
-
 /* Fills b from the iterator of a send that has not begun to copy. */
 static __always_inline void buffer_from_iter(struct buffer *b, const struct iov_iter *it)
 {

@@ -51,7 +51,7 @@ __noinline int message_end(struct hook *h, struct conn *c, struct stream *st)
 	if (!carries_responses(c, h->dir))
 		return 0;
 	if (c->role == ROLE_SERVER && !c->unanswered) {
-		request_close(c->request, c->tgid);
+		request_close(c->request);
 		c->request = 0;
 	}
 	if (st->announced) {
@@ -77,17 +77,18 @@ __noinline int request_serve(struct hook *h, struct conn *c, bool sampled)
 	r.tid = h->tid;
 
 	/* Pipelined: which of them the program works on cannot be seen. */
-	request_close(c->request, c->tgid);
+	request_close(c->request);
 	c->request = 0;
 	if (c->unanswered > 1) {
 		stat_add(STAT_AMBIGUOUS);
 		return 0;
 	}
 	__builtin_memcpy(&id, c->trace.span_id, 8);
+	r.id = id;
 	__builtin_memcpy(r.trace_id, c->trace.trace_id, 16);
 	/* First the task, which looks at what it had before; then the request itself. */
 	task_serves(t, h->tgid, id);
-	if (request_open(id, &r))
+	if (request_open(&r))
 		c->request = id;
 	return 0;
 }
@@ -207,7 +208,7 @@ __noinline int response_begin(struct hook *h, struct conn *c, struct stream *st,
 		c->extra = 1;
 	}
 	if (a->complete && c->role == ROLE_SERVER && !c->unanswered) {
-		request_close(c->request, c->tgid);
+		request_close(c->request);
 		c->request = 0;
 	}
 	if (a->recorded) {

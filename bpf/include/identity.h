@@ -28,7 +28,7 @@ static __always_inline __u8 context_received(struct hook *h, struct scratch *s, 
 	else if (s->info.traceparents)
 		stat_add(STAT_MALFORMED_TRACEPARENT);
 
-	if (h->dir == DIR_OUT || !local_marks || h->no_seq)
+	if (h->dir == DIR_OUT || !local_marks || h->no_seq || h->now - last_mark_ns > MARK_FRESH_NS)
 		return evidence;
 	if (!mark_take(h->slot, seq))
 		return evidence;

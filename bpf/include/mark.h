@@ -41,6 +41,9 @@ struct {
 	__type(value, struct mark);
 } marks SEC(".maps");
 
+/* When a mark was last laid: a node with no watched clients need not look for any. */
+__u64 last_mark_ns;
+
 /* Leaves the context of the request in the slot's record, which begins at `seq`. */
 __noinline int mark_put(__u32 slot, __u32 seq)
 {
@@ -57,6 +60,7 @@ __noinline int mark_put(__u32 slot, __u32 seq)
 	__builtin_memcpy(mark.context.trace_id, m->trace.trace_id, 16);
 	__builtin_memcpy(mark.context.span_id, m->trace.span_id, 8);
 	mark.context.sampled = !!(m->flags & MESSAGE_SAMPLED);
+	last_mark_ns = mark.time_ns;
 	return bpf_map_update_elem(&marks, &key, &mark, BPF_ANY);
 }
 

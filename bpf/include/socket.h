@@ -124,8 +124,7 @@ static __always_inline bool request_may_begin(struct hook *h)
 
 /*
  * A TCP send is about to copy, or to copy more of the same. Only the start of a
- * request is dealt with here, whose mark must be laid before the bytes leave;
- * and whatever only the iterator can show (io_uring).
+ * request is dealt with here, whose mark must be laid before the bytes leave.
  *
  * With `each_turn` the hook runs for every piece that is copied, so that it knows
  * when the last one was: a send may block for long, and once it returns, the
@@ -133,21 +132,18 @@ static __always_inline bool request_may_begin(struct hook *h)
  */
 static __always_inline int on_send_early(struct sock *sk, const struct iov_iter *it, bool each_turn)
 {
-	struct scratch *s = scratch_get(SLOT_EARLY);
+	struct conn *c = conn_get(sk);
 	struct hook h = {};
-	bool shown_later;
+	struct scratch *s;
 	struct stream *st;
-	struct conn *c;
 
-	/* The common case first: a server's answer, which the late hook deals with. */
-	shown_later = registers_show_buffer();
-	c = conn_get(sk);
-	if (shown_later && c && c->role == ROLE_SERVER) {
+	if (c && c->role == ROLE_SERVER) {
 		if (each_turn)
 			c->copying_ns = bpf_ktime_get_ns();
 		return 0;
 	}
 	c = hook_open(&h, sk, SLOT_EARLY, DIR_OUT);
+	s = scratch_get(SLOT_EARLY);
 	if (!c || !s)
 		return 0;
 	st = &c->out;
@@ -158,14 +154,14 @@ static __always_inline int on_send_early(struct sock *sk, const struct iov_iter 
 		st->last_ns = h.now;
 		return 0;
 	}
-	if (shown_later && (st->framing == FRAMING_LENGTH || st->framing == FRAMING_CHUNKED))
+	if (st->framing == FRAMING_LENGTH || st->framing == FRAMING_CHUNKED)
 		return 0;
 	buffer_from_registers(h.slot); /* for the descriptor */
 	buffer_from_iter(&s->buf, it);
 	if (!s->buf.readable)
 		return 0;
 	h.n = BPF_CORE_READ(it, count);
-	if (shown_later && st->framing != FRAMING_HEAD && !request_may_begin(&h))
+	if (st->framing != FRAMING_HEAD && !request_may_begin(&h))
 		return 0;
 	h.early = 1;
 	return segment(&h, c, st);
@@ -178,7 +174,7 @@ static __always_inline int conn_close(struct sock *sk, struct conn *c, struct ho
 
 	if (responses->framing == FRAMING_UNTIL_TURN)
 		message_end(h, c, responses);
-	request_close(c->request, c->tgid);
+	request_close(c->request);
 	c->request = 0;
 	responses->last_ns = h->now;
 	if (responses->announced || (c->unanswered && (c->records & 1)))

@@ -98,13 +98,13 @@ static __always_inline __u64 mix(__u64 x)
 	return x ^ (x >> 31);
 }
 
-/* A random number, never 0. The kernel's generator is linear; the seeded mix is not. */
+/* A random number, never 0 nor 1 (request.h). The kernel's generator is linear; the seeded mix is not. */
 static __always_inline __u64 random_id(__u64 now)
 {
 	__u64 x = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
 	__u64 id = mix(mix(x ^ id_seed[0]) + (now ^ id_seed[1]));
 
-	return id ? id : 1;
+	return id > 1 ? id : 2;
 }
 
 /*

@@ -54,7 +54,8 @@ func exchange(pid uint32, role protocol.Role, trace, span, parent byte) *protoco
 	x := &protocol.Exchange{
 		PID: pid, Role: role, Start: epoch, FirstByte: epoch.Add(1), End: epoch.Add(2),
 		Trace:    protocol.Trace{TraceID: [16]byte{trace}, SpanID: [8]byte{span}, ParentID: [8]byte{parent}, Sampled: true},
-		Protocol: "test", Operation: "READ", Target: "/things", TargetKey: "test.target",
+		Protocol: "test",
+		Name:     protocol.Name{Operation: "READ", Target: "/things", TargetKey: "test.target"},
 	}
 	if parent != 0 {
 		x.Trace.Evidence = protocol.EvidenceHeader

@@ -174,7 +174,7 @@ func TestGarbage(t *testing.T) {
 			t.Errorf("service %.40q", p.Service)
 		}
 		for _, one := range p.Attributes {
-			if text := one.Value.Emit(); len(text) > 2*maxValue || clean(text, len(text)) != text {
+			if text := one.Value.String(); len(text) > 2*maxValue || clean(text, len(text)) != text {
 				t.Errorf("%s is %.40q, %d bytes", one.Key, text, len(text))
 			}
 		}

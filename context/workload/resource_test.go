@@ -17,7 +17,7 @@ import (
 func value(p *Process, key attribute.Key) string {
 	for _, one := range p.Attributes {
 		if one.Key == key {
-			return one.Value.Emit()
+			return one.Value.String()
 		}
 	}
 	return "(absent)"

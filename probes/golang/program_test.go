@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -200,7 +199,11 @@ func TestDistribution(t *testing.T) {
 func BenchmarkInspect(b *testing.B) {
 	path := os.Getenv("INSPECT_PROGRAM")
 	if path == "" {
-		path = filepath.Join(runtime.GOROOT(), "bin", "go")
+		root, err := exec.Command("go", "env", "GOROOT").Output()
+		if err != nil {
+			b.Fatal(err)
+		}
+		path = filepath.Join(strings.TrimSpace(string(root)), "bin", "go")
 	}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -18,7 +18,7 @@ const (
 func message(part Part, ms int, head string, change ...func(*Message)) *Message {
 	m := &Message{
 		Connection: 1, PID: 10, Part: part, Role: RoleServer, First: at(ms), Last: at(ms),
-		Bytes: uint64(len(head)), Head: []byte(head), Local: here, Remote: there,
+		Bytes: uint64(len(head)), Head: []byte(head), Endpoints: Endpoints{Local: here, Remote: there},
 	}
 	if part == PartRequest {
 		m.Trace = Trace{TraceID: [16]byte{1}, SpanID: [8]byte{2}, Sampled: true}

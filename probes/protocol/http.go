@@ -281,12 +281,11 @@ func (d *describer) outcome(c *call, x *Exchange) bool {
 func (d *describer) capture(h *httpHead, response bool) {
 	for _, header := range d.headers {
 		var values []string
-		for rest := h.lines; ; {
-			name, value, after, ok := nextField(rest)
+		for rest := fieldLines(h.lines); ; {
+			name, value, ok := rest.next()
 			if !ok {
 				break
 			}
-			rest = after
 			if equalFold(name, header.name) && !hasControl(value) {
 				values = append(values, string(appendUTF8(nil, value)))
 			}

@@ -97,8 +97,8 @@ func messages(role Role, request, response []byte) []*Message {
 	m := &Message{
 		Connection: 1, PID: 10, TID: 11, Part: PartRequest, Role: role,
 		First: at(0), Last: at(1), Bytes: uint64(len(request)), Complete: true, Head: request,
-		Trace: Trace{TraceID: [16]byte{1}, SpanID: [8]byte{2}, ParentID: [8]byte{3}, Sampled: true, Evidence: EvidenceHeader},
-		Local: here, Remote: there,
+		Trace:     Trace{TraceID: [16]byte{1}, SpanID: [8]byte{2}, ParentID: [8]byte{3}, Sampled: true, Evidence: EvidenceHeader},
+		Endpoints: Endpoints{Local: here, Remote: there},
 	}
 	if role == RoleClient {
 		m.Local, m.Remote = there, here

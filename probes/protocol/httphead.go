@@ -125,10 +125,8 @@ func (h *httpHead) parseVersion(b []byte) bool {
 // wrong value.
 func (h *httpHead) parseFields(data []byte) {
 	h.lines = data
-	for rest := data; ; {
-		var name, value []byte
-		var ok bool
-		name, value, rest, ok = nextField(rest)
+	for rest := fieldLines(data); ; {
+		name, value, ok := rest.next()
 		if !ok {
 			if line, after, whole := cutLine(rest); whole && len(line) == 0 {
 				h.size = len(data) - len(after)
@@ -144,33 +142,40 @@ func (h *httpHead) parseFields(data []byte) {
 	}
 }
 
-// nextField takes one header field off data. It returns false at the empty line
-// and where data ends. A folded field (RFC 9112 section 5.2) comes as one
-// value, the line break inside it; a line that is no field as an empty name.
-func nextField(data []byte) (name, value, rest []byte, ok bool) {
+// fieldLines is a walk over header fields: those that are still to come, and
+// whatever stands after them.
+type fieldLines []byte
+
+// next takes one header field off. It returns false, and takes nothing, at the
+// empty line and where the bytes end. A folded field (RFC 9112 section 5.2)
+// comes as one value, the line break inside it; a line that is no field as an
+// empty name.
+func (l *fieldLines) next() (name, value []byte, ok bool) {
+	data := []byte(*l)
 	line, rest, whole := cutLine(data)
 	if !whole || len(line) == 0 {
-		return nil, nil, data, false
+		return nil, nil, false
 	}
 	for {
 		if len(rest) == 0 {
-			return nil, nil, data, false // it may be folded, who knows
+			return nil, nil, false // it may be folded, who knows
 		}
 		if rest[0] != ' ' && rest[0] != '\t' {
 			break
 		}
 		_, after, whole := cutLine(rest)
 		if !whole {
-			return nil, nil, data, false
+			return nil, nil, false
 		}
 		rest = after
 		line = bytes.TrimRight(data[:len(data)-len(rest)], "\r\n") // breaks inside stay
 	}
+	*l = rest
 	name, value, ok = bytes.Cut(line, []byte{':'})
 	if !ok || !isToken(name) {
-		return nil, nil, rest, true
+		return nil, nil, true
 	}
-	return name, trimBlanks(value), rest, true
+	return name, trimBlanks(value), true
 }
 
 // cutLine splits data after its first line feed; line is without the line end.

@@ -20,12 +20,11 @@ func (h *httpHead) traceState(t *Trace) string {
 	value := state.value
 	if state.count > 1 {
 		value = nil
-		for rest := h.lines; ; {
-			name, v, after, ok := nextField(rest)
+		for rest := fieldLines(h.lines); ; {
+			name, v, ok := rest.next()
 			if !ok {
 				break
 			}
-			rest = after
 			if equalFold(name, fieldNames[fieldTracestate]) {
 				value = append(append(value, v...), ',')
 			}

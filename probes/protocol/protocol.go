@@ -54,6 +54,12 @@ type Trace struct {
 	Evidence Evidence
 }
 
+// Endpoints are the two ends of a connection, as the watched process sees them.
+type Endpoints struct {
+	Local, Remote netip.AddrPort // both zero for unix sockets
+	Unix          bool
+}
+
 // Message is one record of the kernel about a connection: the head of a request
 // or response, or the end of one.
 type Message struct {
@@ -72,14 +78,28 @@ type Message struct {
 	Rescued   bool   // kept although unsampled: an error, or slow
 	Lost      uint32 // records of this connection that the ring could not take, since it began; a change breaks pairing
 
-	Trace Trace // of requests only
-
-	Local, Remote netip.AddrPort // both zero for unix sockets
-	Unix          bool
+	Trace     Trace // of requests only
+	Endpoints       // of requests only
 
 	// Head holds the first bytes of the message, and belongs to the caller
 	// again when the call that received it returns.
 	Head []byte
+}
+
+// Name is what an exchange is called.
+type Name struct {
+	// Operation and Target name the span: "GET" and "/users/{id}". Target is
+	// of low cardinality by construction, but the assembler may still drop it
+	// when a service produces too many. When Target is empty or dropped the
+	// name is Operation alone.
+	Operation, Target string
+	// TargetKey is the attribute that carries Target (such as http.route), set
+	// by the assembler only when Target survives; empty for none.
+	TargetKey attribute.Key
+	// Tentative says that Target may name nothing that exists (the server
+	// refused it): it is to be used only when other exchanges proved it. So a
+	// scanner that tries a thousand paths takes no room from the real ones.
+	Tentative bool
 }
 
 // Exchange is one request and what became of it.
@@ -95,23 +115,11 @@ type Exchange struct {
 	Trace      Trace
 	TraceState string
 
-	Local, Remote netip.AddrPort
-	Unix          bool
+	Endpoints
 
 	// Protocol is the short name of the protocol, such as "http".
 	Protocol string
-	// Operation and Target name the span: "GET" and "/users/{id}". Target is
-	// of low cardinality by construction, but the assembler may still drop it
-	// when a service produces too many. When Target is empty or dropped the
-	// name is Operation alone.
-	Operation, Target string
-	// TargetKey is the attribute that carries Target (such as http.route), set
-	// by the assembler only when Target survives; empty for none.
-	TargetKey attribute.Key
-	// Tentative says that Target may name nothing that exists (the server
-	// refused it): it is to be used only when other exchanges proved it. So a
-	// scanner that tries a thousand paths takes no room from the real ones.
-	Tentative bool
+	Name
 
 	// Failed says that the span status is Error; Message explains it.
 	Failed  bool

@@ -126,9 +126,9 @@ func (s *Conversations) finish(c *call, end time.Time) {
 	*x = Exchange{
 		PID: r.PID, TID: r.TID, Role: r.Role,
 		Start: r.First, End: end,
-		Trace: r.Trace,
-		Local: r.Local, Remote: r.Remote, Unix: r.Unix,
-		Protocol: c.dialect.name,
+		Trace:     r.Trace,
+		Endpoints: r.Endpoints,
+		Protocol:  c.dialect.name,
 	}
 	if c.answered() {
 		x.FirstByte = c.response.First

@@ -45,8 +45,13 @@ func (r *reporter) report(c cell, res result) {
 // runInit is process 1. Whatever happens, the machine goes down at its end, and
 // says how many results it printed before.
 func runInit() {
-	defer unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART) // -no-reboot: QEMU exits
-	defer time.Sleep(100 * time.Millisecond)         // for the serial line
+	defer func() {
+		time.Sleep(100 * time.Millisecond) // for the serial line
+		// -no-reboot makes QEMU exit.
+		if err := unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART); err != nil {
+			fmt.Println("guest: reboot:", err)
+		}
+	}()
 	defer func() {
 		if p := recover(); p != nil {
 			fmt.Println("guest: panic:", p)

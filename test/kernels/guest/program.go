@@ -120,8 +120,8 @@ func (p *program) wait() error {
 }
 
 func (p *program) kill() {
-	p.cmd.Process.Kill() // fails only when it is gone already
-	p.wait()
+	_ = p.cmd.Process.Kill() // fails only when it is gone already
+	_ = p.wait()             // killed is what it is to be
 }
 
 // run runs a client to its end.
@@ -169,7 +169,10 @@ func (p *program) ready() error {
 		case <-p.exited:
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			return fmt.Errorf("the agent is gone (%v): %s", p.err, p.stderr)
+			if p.err != nil {
+				return fmt.Errorf("the agent is gone: %w: %s", p.err, p.stderr)
+			}
+			return fmt.Errorf("the agent is gone: exit code 0: %s", p.stderr)
 		default:
 		}
 		response, err := client.Get("http://" + health + "/readyz")
