@@ -6,6 +6,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 IMAGE   ?= clew:$(VERSION)
 ARGS    ?=
 GO      ?= go
+# -short builds for fewer versions of Go, which takes minutes each.
+TESTFLAGS ?=
 # The container builder: the first that is there and answers.
 BUILDER ?= $(shell for b in docker podman buildah; do $$b info >/dev/null 2>&1 && echo $$b && break; done)
 CACHE   := $(CURDIR)/.cache
@@ -15,6 +17,7 @@ UNITS    = ./cmd/... ./context/... ./export/... ./probes/...
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.NOTPARALLEL: # packages come before what needs them
 
 .PHONY: help
 help: ## list the targets
@@ -29,20 +32,25 @@ run: build ## build and run the agent here (needs root; ARGS="-o json" passes fl
 	bin/clew $(ARGS)
 
 .PHONY: demo
-demo: build ## a few small services, traced on the console, gone with Ctrl-C
-	test/install packages
-	$(GO) build -o bin/demo ./test/demo
-	bin/demo -agent bin/clew $(ARGS)
+demo: packages build ## a few small services, traced on the console, gone with Ctrl-C
+	test/demo/run $(ARGS)
 
 .PHONY: install
 install: ## install what building and testing need (Debian packages, cached tools)
 	test/install
 
+.PHONY: packages
+packages:
+	test/install packages
+
+# What is quick comes first. The last line has the machine to itself, package by
+# package: there whole programs run, and the agent sees real traffic.
 .PHONY: test
-test: install build ## install what is missing, then run all tests (needs root)
-	$(GO) test -race -count=1 $(UNITS)
-	cd test/deploy && $(GO) test -count=1 ./...
-	$(GO) test -count=1 -timeout 40m ./test/...
+test: packages build ## install what is missing, then run all tests (needs root)
+	$(GO) test -race -count=1 $(TESTFLAGS) $(UNITS)
+	$(GO) -C test/deploy test -count=1 ./...
+	test/install
+	$(GO) test -count=1 -p 1 -timeout 20m $(TESTFLAGS) ./test/...
 
 .PHONY: test-kernels
 test-kernels: ## load and trace on other kernels under QEMU (SERIES="6.1 6.12" chooses)
@@ -64,8 +72,7 @@ generate: ## rebuild the BPF objects and their Go bindings (needs clang-19)
 	$(GO) generate ./probes
 
 .PHONY: bench
-bench: build ## cost in the traced programs: see docs/performance.md
-	test/install packages
+bench: packages build ## cost in the traced programs: see docs/performance.md
 	test/bench/run $(ARGS)
 
 .PHONY: image

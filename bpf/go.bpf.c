@@ -29,15 +29,6 @@
 #define ITAB_TYPE 8
 #define TYPE_HASH 16
 
-static __always_inline __u64 user_word(__u64 at)
-{
-	__u64 v = 0;
-
-	if (!at || bpf_probe_read_user(&v, sizeof(v), (void *)at))
-		return 0;
-	return v;
-}
-
 /* Hash of the dynamic type of the interface value at `at`; 0: unreadable. */
 static __always_inline __u32 dynamic_type(__u64 at)
 {
@@ -82,7 +73,7 @@ static __noinline int hand_off(__u64 persist_conn)
 	if (fd < 0)
 		stat_add(STAT_NO_HANDOFF);
 	else
-		handoff_put(tgid, fd, goroutine_request(t, tgid, true));
+		handoff_put(tgid, fd, goroutine_request(tgid, true));
 	return 0;
 }
 

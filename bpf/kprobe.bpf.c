@@ -9,7 +9,7 @@
  * entry leaves the socket with the thread (thread.h); and kprobe programs have no
  * socket storage, so connections live in a hash (conn.h).
  *
- * Needs: Linux 5.15 with BTF and kprobes.
+ * Needs: Linux 5.15 (arm64: 5.18) with BTF and kprobes.
  */
 #define CLEW_NO_SK_STORAGE
 #include "include/socket.h"

@@ -55,7 +55,7 @@ static __always_inline __u64 serving(const struct target *t, __u32 tgid)
 	__u64 request = 0;
 
 	if (t->flags & TARGET_GO)
-		request = goroutine_request(t, tgid, true);
+		request = goroutine_request(tgid, true);
 	else if ((t->flags & TARGET_KNOWN) && !target_is_go(t->flags))
 		request = thread_request(t, tgid);
 	if (!request && th && request_get(th->inherited))

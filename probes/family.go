@@ -147,7 +147,7 @@ func (a *attached) keepPresent(spec *ebpf.CollectionSpec) error {
 	}
 	var kept []hook
 	for _, h := range a.family.hooks {
-		if !h.optional || present(kernel, h.symbol) {
+		if !h.optional || present(kernel, spec.Programs[h.program], h.symbol) {
 			kept = append(kept, h)
 			a.early = a.early || h.early
 			continue
@@ -169,11 +169,16 @@ func (a *attached) lacks(what string) {
 	}
 }
 
-// present reports whether the kernel has a function or a tracepoint by the name.
-func present(kernel *btf.Spec, symbol string) bool {
-	var fn *btf.Func
-	var tp *btf.Typedef
-	return kernel.TypeByName(symbol, &fn) == nil || kernel.TypeByName("btf_trace_"+symbol, &tp) == nil
+// present reports whether the kernel has what the program attaches to. One name
+// can be both: tcp_sendmsg_locked is a function everywhere, and a tracepoint since
+// Linux 6.16.
+func present(kernel *btf.Spec, program *ebpf.ProgramSpec, symbol string) bool {
+	if program.AttachType == ebpf.AttachTraceRawTp {
+		var tracepoint *btf.Typedef
+		return kernel.TypeByName("btf_trace_"+symbol, &tracepoint) == nil
+	}
+	var function *btf.Func
+	return kernel.TypeByName(symbol, &function) == nil
 }
 
 func (a *attached) attachAll() error {

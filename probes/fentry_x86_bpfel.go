@@ -81,9 +81,11 @@ type fentryConn struct {
 }
 
 type fentryGoroutine struct {
-	_       structs.HostLayout
-	Request uint64
-	Parent  uint64
+	_        structs.HostLayout
+	Request  uint64
+	Fresh    uint64
+	FreshEnd uint64
+	Unborn   uint64
 }
 
 type fentryGoroutineKey struct {
@@ -272,6 +274,14 @@ type fentryTarget struct {
 		UnixHash uint32
 		TlsHash  uint32
 		Pad      uint32
+	}
+	GoIds struct {
+		_         structs.HostLayout
+		Goidgen   uint64
+		M         uint32
+		P         uint32
+		OldP      uint32
+		Goidcache uint32
 	}
 }
 

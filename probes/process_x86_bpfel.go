@@ -22,9 +22,11 @@ type processActivity struct {
 }
 
 type processGoroutine struct {
-	_       structs.HostLayout
-	Request uint64
-	Parent  uint64
+	_        structs.HostLayout
+	Request  uint64
+	Fresh    uint64
+	FreshEnd uint64
+	Unborn   uint64
 }
 
 type processGoroutineKey struct {
@@ -193,6 +195,14 @@ type processTarget struct {
 		UnixHash uint32
 		TlsHash  uint32
 		Pad      uint32
+	}
+	GoIds struct {
+		_         structs.HostLayout
+		Goidgen   uint64
+		M         uint32
+		P         uint32
+		OldP      uint32
+		Goidcache uint32
 	}
 }
 

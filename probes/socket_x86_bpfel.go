@@ -115,10 +115,21 @@ type socketGoConn struct {
 	Pad      uint32
 }
 
+type socketGoIds struct {
+	_         structs.HostLayout
+	Goidgen   uint64
+	M         uint32
+	P         uint32
+	OldP      uint32
+	Goidcache uint32
+}
+
 type socketGoroutine struct {
-	_       structs.HostLayout
-	Request uint64
-	Parent  uint64
+	_        structs.HostLayout
+	Request  uint64
+	Fresh    uint64
+	FreshEnd uint64
+	Unborn   uint64
 }
 
 type socketGoroutineKey struct {
@@ -318,6 +329,7 @@ type socketTarget struct {
 	Flags        socketTargetFlags
 	Pad          uint32
 	GoConn       socketGoConn
+	GoIds        socketGoIds
 }
 
 type socketTargetFlags uint32

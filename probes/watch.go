@@ -223,6 +223,19 @@ func (w *watcher) readProgram(pid uint32) {
 	if w.targets.Lookup(pid, &target) != nil {
 		return
 	}
+	describe(&target, layout, pid)
+	// First the target, since the probe reads it.
+	if w.targets.Update(pid, target, ebpf.UpdateExist) != nil || layout.RoundTrip == 0 {
+		return
+	}
+	if err := w.uprobes.add(pid, layout.RoundTrip); err != nil {
+		w.noProbe.Add(1)
+		w.log.Info("requests of Go's net/http client will have no parent", zap.Uint32("pid", pid), zap.Error(err))
+	}
+}
+
+// describe fills in what the kernel must know of a Go program.
+func describe(target *socketTarget, layout *golang.Layout, pid uint32) {
 	target.Flags = target.Flags&^socketTargetFlagsTARGET_GO_UNKNOWN | socketTargetFlagsTARGET_GO
 	target.GoTlsOffset = layout.TLSOffset
 	target.GoGoid = uint16(layout.GoID)
@@ -234,17 +247,15 @@ func (w *watcher) readProgram(pid uint32) {
 	target.GoConn.TcpHash = layout.Conn.TCPHash
 	target.GoConn.UnixHash = layout.Conn.UnixHash
 	target.GoConn.TlsHash = layout.Conn.TLSHash
+	target.GoIds.M = layout.M
+	target.GoIds.P = layout.P
+	target.GoIds.OldP = layout.OldP
+	target.GoIds.Goidcache = layout.GoidCache
+	// Without it fewer children of a handler's goroutine can be proved to be its.
+	target.GoIds.Goidgen, _ = layout.GoidGenAt(pid)
 	if layout.RoundTrip != 0 {
 		// With or without the probe, a write may be on another's behalf.
 		target.Flags |= socketTargetFlagsTARGET_GO_NET_HTTP
-	}
-	// First the target, since the probe reads it.
-	if w.targets.Update(pid, target, ebpf.UpdateExist) != nil || layout.RoundTrip == 0 {
-		return
-	}
-	if err := w.uprobes.add(pid, layout.RoundTrip); err != nil {
-		w.noProbe.Add(1)
-		w.log.Info("requests of Go's net/http client will have no parent", zap.Uint32("pid", pid), zap.Error(err))
 	}
 }
 

@@ -2,7 +2,9 @@ package test
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/clewtrace/clew/test/programs"
@@ -25,6 +27,7 @@ var runtimes = []struct {
 	{program: "python-http", evidence: "thread"},
 	{program: "gunicorn-sync", evidence: "thread"},
 	{program: "gunicorn-gthread", evidence: "thread"},
+	{program: "uvicorn"},
 	{program: "node-http"},
 	{program: "node-express"},
 	{program: "java-httpclient"},
@@ -58,7 +61,19 @@ func TestRuntimes(t *testing.T) {
 	for i, c := range runtimes {
 		t.Run(c.program+c.query, func(t *testing.T) {
 			id := "r" + strconv.Itoa(i)
-			own := spans.Where(rig.Service(id + "-" + c.program))
+			own := spans.Where(func(span rig.Span) bool {
+				return span.Service != "backend" &&
+					(strings.HasPrefix(span.RequestID(), id+"-") || strings.Contains(span.Attributes["url.full"], "?from="+id+"&"))
+			})
+			names := programs.Named(c.program).Named
+			if names == nil {
+				names = []string{id + "-" + c.program}
+			}
+			for _, span := range own {
+				if !slices.Contains(names, span.Service) {
+					t.Errorf("service %q, want one of %q: %v", span.Service, names, span)
+				}
+			}
 			served(t, own, id+"-plain", "/", "200")
 			served(t, own, id+"-error", "/error", "500")
 			path := c.path

@@ -55,6 +55,8 @@ type stage struct {
 	jaeger *rig.Jaeger
 	agent  *rig.Agent
 	spans  rig.Spans // all there are, once settled
+
+	counts map[string]float64 // the agent's metrics before it was stopped
 }
 
 // openScene opens a scene for a test, or skips it with the reason.
@@ -103,7 +105,7 @@ func (s *stage) watch(env ...string) {
 }
 
 // serve starts a program. Its service is called like the program unless the
-// configuration says otherwise.
+// configuration says otherwise, or the program cannot be told.
 func (s *stage) serve(program string, c programs.Config) *programs.Server {
 	s.Helper()
 	if c.Service == "" {
@@ -120,10 +122,13 @@ func (s *stage) serve(program string, c programs.Config) *programs.Server {
 // will ever be, and returns them.
 func (s *stage) settle() rig.Spans {
 	s.Helper()
+	var err error
+	if s.counts, err = s.agent.Metrics(s.Context()); err != nil {
+		s.Error(err)
+	}
 	if err := s.agent.Stop(); err != nil {
 		s.Errorf("%v\n%s", err, s.agent.Errors())
 	}
-	var err error
 	if s.spans, err = s.jaeger.Spans(s.Context()); err != nil {
 		s.Fatal(err)
 	}
@@ -160,6 +165,11 @@ func (s *stage) report() {
 	}
 	if s.spans == nil {
 		s.spans, _ = s.jaeger.Spans(context.Background())
+	}
+	for name, value := range s.counts {
+		if value != 0 && strings.Contains(name, "_dropped_total") {
+			s.Logf("%s %v", name, value)
+		}
 	}
 	s.Logf("%d spans in Jaeger:\n%s", len(s.spans), tail(s.spans.String(), 16<<10))
 }

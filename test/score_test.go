@@ -36,8 +36,9 @@ var scored = []struct {
 	{program: "python-http", least: [...]int{90, 90, 90}},
 	{program: "gunicorn-sync", least: [...]int{90, 90, 90}},
 	{program: "gunicorn-gthread", least: [...]int{90, 0, 0}},
-	{program: "node-http"},
-	{program: "node-express"},
+	{program: "uvicorn"},      // an event loop: what a thread sends may be for any of its requests, or none
+	{program: "node-http"},    // an event loop
+	{program: "node-express"}, // an event loop
 	{program: "java-httpclient"},
 	{program: "java-urlconnection", least: [...]int{90, 90, 90}},
 	{program: "ruby-puma"},
@@ -179,11 +180,11 @@ func drain(client *http.Client, target string) error {
 
 // judge compares the spans with the truth, by program and level.
 func judge(spans rig.Spans, truths []programs.Truth) map[[2]int]score {
-	calls := make(map[string]rig.Span)   // client spans by service and id
+	calls := make(map[string]rig.Span)   // client spans by id
 	servers := make(map[string]rig.Span) // server spans by span id
 	for _, span := range spans {
 		if span.Kind == "client" {
-			calls[span.Service+"/"+span.RequestID()] = span
+			calls[span.RequestID()] = span
 		} else {
 			servers[span.TraceID+"/"+span.SpanID] = span
 		}
@@ -197,15 +198,14 @@ func judge(spans rig.Spans, truths []programs.Truth) map[[2]int]score {
 			}
 			key := [2]int{number, level}
 			got := judged[key]
-			service := fmt.Sprintf("s%d", number)
-			span, found := calls[service+"/"+call]
+			span, found := calls[call]
 			parent, known := servers[span.TraceID+"/"+span.ParentID]
 			switch {
 			case !found:
 				got.lost++
 			case span.ParentID == "":
 				got.absent++
-			case known && parent.Service == service && parent.RequestID() == request:
+			case known && parent.Service == span.Service && parent.RequestID() == request:
 				got.right++
 			default: // also a parent that was never exported
 				got.wrong++

@@ -93,7 +93,7 @@ __noinline int request_serve(struct hook *h, struct conn *c, bool sampled)
 	return 0;
 }
 
-/* The head of a request is complete in scratch; `body` bytes follow in this segment. */
+/* The head of a request is complete in scratch; `extra`: another one follows in this segment. */
 __noinline int request_begin(struct hook *h, struct conn *c, struct stream *st, bool extra)
 {
 	struct scratch *s = h ? scratch_get(h->slot) : 0;

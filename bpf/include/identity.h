@@ -28,7 +28,10 @@ static __always_inline __u8 context_received(struct hook *h, struct scratch *s, 
 	else if (s->info.traceparents)
 		stat_add(STAT_MALFORMED_TRACEPARENT);
 
-	if (h->dir == DIR_OUT || !local_marks || h->no_seq || h->now - last_mark_ns > MARK_FRESH_NS)
+	if (h->dir == DIR_OUT || !local_marks || h->no_seq)
+		return evidence;
+	/* Signed: another CPU may have laid a mark since this hook began. */
+	if ((__s64)(h->now - last_mark_ns) > (__s64)MARK_FRESH_NS)
 		return evidence;
 	if (!mark_take(h->slot, seq))
 		return evidence;
@@ -83,9 +86,10 @@ __noinline int request_identity(struct hook *h, struct conn *c, __u32 seq)
 	id = random_id(h->now);
 	__builtin_memcpy(c->trace.span_id, &id, 8);
 	if (evidence == EVIDENCE_NONE) {
-		__u64 trace[2] = { random_id(h->now), random_id(h->now) };
-
-		__builtin_memcpy(c->trace.trace_id, trace, 16);
+		id = random_id(h->now);
+		__builtin_memcpy(c->trace.trace_id, &id, 8);
+		id = random_id(h->now);
+		__builtin_memcpy(c->trace.trace_id + 8, &id, 8);
 		__builtin_memset(c->trace.parent_id, 0, 8);
 		return sample_root(c->trace.trace_id);
 	}

@@ -48,7 +48,7 @@ static __always_inline void task_serves(const struct target *t, __u32 tgid, __u6
 	struct thread *th;
 
 	if (t->flags & TARGET_GO) {
-		goroutine_note(t, tgid, request);
+		goroutine_serves(t, tgid, request);
 		return;
 	}
 	th = thread_make(bpf_get_current_task_btf());
@@ -134,22 +134,20 @@ __noinline __u64 task_request(__u32 tgid, __s32 fd, __u8 *evidence)
 		return 0;
 	*evidence = EVIDENCE_GOROUTINE;
 	if (t->flags & TARGET_GO) {
-		/* With net/http's client the writer is a goroutine of the pool: only the
-		 * handoff says for whom, or the writer itself if it serves. */
-		if (fd >= 0)
+		/* net/http's client writes from a goroutine of the connection, started in
+		 * some request: only the handoff says for whom. */
+		if ((t->flags & TARGET_GO_NET_HTTP) && fd >= 0)
 			id = handoff_take(tgid, fd);
-		if (!id)
-			id = goroutine_request(t, tgid, !(t->flags & TARGET_GO_NET_HTTP));
-		if (id)
-			return id;
-	} else if (!(t->flags & TARGET_GO_UNKNOWN)) {
-		*evidence = EVIDENCE_THREAD;
-		id = thread_request(t, tgid);
-		if (id)
-			return id;
+		return id ? id : goroutine_request(tgid, !(t->flags & TARGET_GO_NET_HTTP));
 	}
+	if (t->flags & TARGET_GO_UNKNOWN)
+		return 0;
+	*evidence = EVIDENCE_THREAD;
+	id = thread_request(t, tgid);
+	if (id)
+		return id;
 	*evidence = EVIDENCE_FORK;
-	return target_is_go(t->flags) ? 0 : inherited_request(tgid);
+	return inherited_request(tgid);
 }
 
 #endif

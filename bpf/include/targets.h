@@ -20,6 +20,12 @@ struct go_conn {
 	__u32 pad;
 };
 
+/* Where goroutine ids come from: see goroutine.h. Offsets; goidgen is an address, 0: not known. */
+struct go_ids {
+	__u64 goidgen;
+	__u32 m, p, old_p, goidcache;
+};
+
 struct target {
 	__u64 trusted_ns;     /* thread evidence counts from this time on */
 	__s32 go_tls_offset;  /* of g, from the thread pointer (amd64) */
@@ -28,6 +34,7 @@ struct target {
 	enum target_flags flags;
 	__u32 pad;
 	struct go_conn go_conn;
+	struct go_ids go_ids;
 };
 
 /*

@@ -14,6 +14,21 @@
 /* In one segment: the end of a body, two interim responses, a final one. */
 #define STEPS_MAX 4
 
+/* Heads in a row that contradict the role: one may be a body, three are not. */
+#define ROLE_DOUBT 3
+
+/* What was taken for the roles of a connection was not: begin anew. */
+static __always_inline void conn_forget(struct conn *c)
+{
+	stat_add(STAT_RESYNC);
+	request_close(c->request);
+	c->request = 0;
+	c->role = ROLE_UNKNOWN;
+	c->unanswered = 0;
+	c->misses = 0;
+	c->lost++; /* what user space still waits for does not come */
+}
+
 /* Not the start of anything known. */
 static __always_inline int head_missed(struct hook *h, struct conn *c, struct stream *st, bool turned)
 {
@@ -154,9 +169,13 @@ __noinline int head(struct hook *h, struct conn *c, struct stream *st, bool turn
 	if (!s->info.end)
 		stat_add(STAT_HEAD_TOO_LONG);
 	role = (start == START_REQUEST) == (h->dir == DIR_IN) ? ROLE_SERVER : ROLE_CLIENT;
-	if (c->role != ROLE_UNKNOWN && c->role != role)
+	if (c->role != ROLE_UNKNOWN && c->role != role) {
+		if (++c->misses >= ROLE_DOUBT)
+			conn_forget(c);
 		return head_missed(h, c, st, turned);
+	}
 	c->role = role;
+	c->misses = 0;
 	st->held = 0;
 	stream_advance(h, st, s->info.end > at ? s->info.end - at : h->n);
 	if (start == START_REQUEST)

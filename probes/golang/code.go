@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// maxPrologue is how many bytes of a function are looked at. The longest
+	// maxPrologue is how many bytes of a prologue are looked at. The longest
 	// prologue, of a frame too large to compare directly, takes under 40.
 	maxPrologue = 96
 	goTLSName   = "runtime.morestack" // every Go program has it, and it begins with loading g
@@ -19,14 +19,14 @@ const (
 
 var errPrologue = errors.New("prologue of an unknown form")
 
-// code returns the first bytes of the function at addr, and their offset in the
-// file.
-func (img *image) code(addr uint64) ([]byte, uint64, error) {
+// code returns up to n bytes of the code at addr, fewer only at the file's end,
+// and their offset in the file. The callers bound n.
+func (img *image) code(addr uint64, n int) ([]byte, uint64, error) {
 	off, ok := img.fileOffset(addr, elf.PF_X)
 	if !ok {
 		return nil, 0, fmt.Errorf("read code: address %#x is not executable", addr)
 	}
-	raw, err := img.read(off, int(min(maxPrologue, img.size-min(off, img.size))))
+	raw, err := img.read(off, int(min(uint64(n), img.size-min(off, img.size))))
 	if err != nil {
 		return nil, 0, fmt.Errorf("read code: %w", err)
 	}

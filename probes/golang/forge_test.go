@@ -12,13 +12,15 @@ type forged struct {
 	version   string
 	morestack []byte // code
 	roundTrip []byte // code; nil: not in the program
+	newproc   []byte // code; nil: not in the program
 	tls       uint64 // size of thread-local storage
 }
 
 const (
 	forgedBase  = 0x400000 // address of the file's first byte
 	forgedTable = 0x1000   // offset of the line table
-	forgedText  = 0x800    // offset of the code
+	forgedText  = 0x800    // offset of the code, 0x100 bytes for each function
+	forgedData  = 0x601000 // address of the variables, none of which is in the file
 )
 
 // plain is what the Go linker makes of a net/http client on amd64.
@@ -37,6 +39,12 @@ func plain() forged {
 			0x55,             // push %rbp
 			0x48, 0x89, 0xe5, // mov %rsp,%rbp
 		},
+		newproc: []byte{
+			0xb9, 0x10, 0x00, 0x00, 0x00, // mov $0x10,%ecx
+			0x48, 0x8d, 0x15, 0xf4, 0x05, 0x20, 0x00, // lea 0x2005f4(%rip),%rdx
+			0xf0, 0x48, 0x0f, 0xc1, 0x0a, // lock xadd %rcx,(%rdx)
+			0xc3, // ret
+		},
 		tls: 8,
 	}
 }
@@ -53,6 +61,7 @@ func (f forged) bytes() []byte {
 	}
 	copy(file[forgedText:], f.morestack)
 	copy(file[forgedText+0x100:], f.roundTrip)
+	copy(file[forgedText+0x200:], f.newproc)
 	f.lineTable(file[forgedTable:namesAt], quantum)
 
 	info := append([]byte(buildInfoMagic), 8, buildInfoInline)
@@ -71,6 +80,7 @@ func (f forged) bytes() []byte {
 	}
 	segments := []elf.Prog64{
 		{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_X), Vaddr: forgedBase, Filesz: uint64(len(file)), Memsz: uint64(len(file))},
+		{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_W), Vaddr: forgedData, Memsz: 0x1000},
 		{Type: uint32(elf.PT_TLS), Flags: uint32(elf.PF_R), Memsz: f.tls, Align: 8},
 	}
 	header := elf.Header64{
@@ -88,26 +98,29 @@ func (f forged) bytes() []byte {
 	return file
 }
 
-// lineTable writes the header, the names, the index and the two records.
+// lineTable writes the header, the names, the index and the records.
 func (f forged) lineTable(table []byte, quantum byte) {
-	const names, index = headerSize, 0x100
+	const names, index, records = headerSize, 0x100, 0x40
 	copy(table, []byte{0xf1, 0xff, 0xff, 0xff, 0, 0, quantum, 8})
-	functions := uint64(2)
-	if f.roundTrip == nil {
-		functions = 1
-	}
-	text := "first\x00" + goTLSName + "\x00" + roundTripName + "\x00"
-	for i, word := range []uint64{functions, 0, forgedBase + forgedText, names, names + uint64(len(text)), 0, 0, index} {
-		binary.LittleEndian.PutUint64(table[8+8*i:], word)
-	}
+	text := "first\x00" + goTLSName + "\x00" + roundTripName + "\x00" + newprocName + "\x00"
 	copy(table[names:], text)
-	for i, name := range []string{goTLSName, roundTripName}[:functions] {
-		entry, record := uint32(i*0x100), uint32(0x20+8*i)
-		binary.LittleEndian.PutUint32(table[index+8*i:], entry)
-		binary.LittleEndian.PutUint32(table[index+8*i+4:], record)
+	functions, end := 0, uint32(0)
+	for i, name := range []string{goTLSName, roundTripName, newprocName} {
+		code := [][]byte{f.morestack, f.roundTrip, f.newproc}[i]
+		if code == nil {
+			continue
+		}
+		entry, record := uint32(i*0x100), uint32(records+8*functions)
+		binary.LittleEndian.PutUint32(table[index+8*functions:], entry)
+		binary.LittleEndian.PutUint32(table[index+8*functions+4:], record)
 		binary.LittleEndian.PutUint32(table[index+int(record):], entry)
 		offset := bytes.Index([]byte(text), []byte("\x00"+name)) + 1
 		binary.LittleEndian.PutUint32(table[index+int(record)+4:], uint32(offset))
+		functions, end = functions+1, entry+uint32(len(code))
+	}
+	binary.LittleEndian.PutUint32(table[index+8*functions:], end)
+	for i, word := range []uint64{uint64(functions), 0, forgedBase + forgedText, names, names + uint64(len(text)), 0, 0, index} {
+		binary.LittleEndian.PutUint64(table[8+8*i:], word)
 	}
 }
 

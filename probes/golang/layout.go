@@ -69,6 +69,33 @@ type Layout struct {
 	NoRoundTrip string
 
 	Conn ConnLayout
+
+	// M, P, OldP and GoidCache lead from a g to the ids that the next
+	// goroutines will get:
+	//
+	//	g + M                  address of the m, the thread that runs it
+	//	m + P                  address of the p, the right to run; it may be 0 in a system call:
+	//	m + OldP               then this is the p that it had
+	//	p + GoidCache          the next id that this p hands out ...
+	//	p + GoidCache + 8      ... and where its ids end: none left if they are equal
+	//
+	// A p takes GoidBatch ids at once. Nobody but the p's thread hands them out,
+	// so those from the first word to the second are unused. The p of a thread
+	// in a system call may be another thread's by now, so that the words do not
+	// belong together if there are more than GoidBatch ids between them; with up
+	// to GoidBatch, the first word being read first, all of them were unused
+	// when the reading began. Both words are 0 in a p that never started a
+	// goroutine.
+	M, P, OldP, GoidCache uint32
+
+	// GoidGen is the address, before the loader's bias, of the last id that a p
+	// took (runtime.sched.goidgen, 64 bits): no greater one was handed out.
+	// GoidGenAt has it for a process. It is 0 where the program's code does
+	// not tell, and NoGoidGen says why.
+	GoidGen   uint64
+	NoGoidGen string
+
+	load loading
 }
 
 // ConnLayout leads from a *net/http.persistConn to a file descriptor. All but
@@ -95,6 +122,7 @@ const (
 	InterfaceData = 8  // in a non-empty interface: the data word
 	ItabType      = 8  // in internal/abi.ITab: the dynamic type
 	TypeHash      = 16 // in internal/abi.Type: the hash
+	GoidBatch     = 16 // ids that a p takes at once
 )
 
 const roundTripName = "net/http.(*persistConn).roundTrip"
@@ -148,50 +176,59 @@ func inspect(img *image) (*Layout, error) {
 		GoID:       fields.goID,
 		ParentGoID: fields.parentGoID,
 		Conn:       fields.conn,
+		M:          fields.m,
+		P:          fields.p,
+		OldP:       fields.oldP,
+		GoidCache:  fields.goidCache,
+		load:       img.loading(),
 	}
-	entries, err := findFunctions(img)
+	functions, err := findFunctions(img)
 	if err != nil {
 		return nil, &UnsupportedError{Version: version, Reason: err.Error()}
 	}
 	if layout.Machine == elf.EM_X86_64 {
-		layout.TLSOffset, err = findG(img, entries)
+		layout.TLSOffset, err = findG(img, functions)
 		if err != nil {
 			return nil, &UnsupportedError{Version: version, Reason: err.Error()}
 		}
 	}
-	layout.RoundTrip, err = findRoundTrip(img, entries)
+	layout.RoundTrip, err = findRoundTrip(img, functions)
 	if err != nil {
 		layout.NoRoundTrip = err.Error()
+	}
+	layout.GoidGen, err = findGoidGen(img, functions)
+	if err != nil {
+		layout.NoGoidGen = err.Error()
 	}
 	return layout, nil
 }
 
-func findFunctions(img *image) (map[string]uint64, error) {
+func findFunctions(img *image) (map[string]span, error) {
 	table, err := readLineTable(img)
 	if err != nil {
 		return nil, err
 	}
-	return table.entries(goTLSName, roundTripName)
+	return table.find(goTLSName, roundTripName, newprocName)
 }
 
-func findG(img *image, entries map[string]uint64) (int32, error) {
-	entry, ok := entries[goTLSName]
+func findG(img *image, functions map[string]span) (int32, error) {
+	f, ok := functions[goTLSName]
 	if !ok {
 		return 0, fmt.Errorf("no %s in the program (its runtime is a shared object)", goTLSName)
 	}
-	code, _, err := img.code(entry)
+	code, _, err := img.code(f.start, maxPrologue)
 	if err != nil {
 		return 0, err
 	}
 	return img.tlsOffset(code)
 }
 
-func findRoundTrip(img *image, entries map[string]uint64) (uint64, error) {
-	entry, ok := entries[roundTripName]
+func findRoundTrip(img *image, functions map[string]span) (uint64, error) {
+	f, ok := functions[roundTripName]
 	if !ok {
 		return 0, errors.New("no net/http client in the program")
 	}
-	code, off, err := img.code(entry)
+	code, off, err := img.code(f.start, maxPrologue)
 	if err != nil {
 		return 0, err
 	}
@@ -206,6 +243,8 @@ func findRoundTrip(img *image, entries map[string]uint64) (uint64, error) {
 type fields struct {
 	minor            int
 	goID, parentGoID uint32
+	m, p, oldP       uint32
+	goidCache        uint32
 	conn             ConnLayout
 }
 

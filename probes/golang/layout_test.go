@@ -31,6 +31,9 @@ func TestForged(t *testing.T) {
 	if want := uint64(forgedText + 0x100 + forgedPush); layout.RoundTrip != want {
 		t.Errorf("probe point %#x (%s), want %#x", layout.RoundTrip, layout.NoRoundTrip, want)
 	}
+	if layout.GoidGen != forgedData {
+		t.Errorf("goidgen %#x (%s), want %#x", layout.GoidGen, layout.NoGoidGen, forgedData)
+	}
 }
 
 func TestNoRoundTrip(t *testing.T) {
@@ -140,6 +143,9 @@ func TestTable(t *testing.T) {
 		if row.minor != table[0].minor+i {
 			t.Errorf("row %d is of go1.%d", i, row.minor)
 		}
+		if row.m == 0 || row.p == 0 || row.oldP <= row.p || row.goidCache == 0 {
+			t.Errorf("go1.%d: %+v", row.minor, row)
+		}
 		if row.goID == 0 || row.parentGoID == 0 || row.conn.Persist == 0 || row.conn.Sysfd == 0 {
 			t.Errorf("go1.%d: %+v", row.minor, row)
 		}
@@ -207,15 +213,19 @@ func FuzzInspect(f *testing.F) {
 		0x3f, 0x02, 0x10, 0xeb, // cmp x17, x16
 		0xc9, 0x5c, 0x00, 0x54, // b.ls
 	}
+	arm.newproc = newprocARM64
 	f.Add(arm.bytes())
 	stripped := plain()
-	stripped.roundTrip = nil
+	stripped.roundTrip, stripped.newproc = nil, nil
 	f.Add(stripped.bytes())
 	f.Add(plain().bytes()[:0x1000])
 	f.Fuzz(func(t *testing.T, file []byte) {
 		layout, err := inspectBytes(file)
 		if err == nil && layout.RoundTrip >= uint64(len(file)) {
 			t.Errorf("probe point %#x is beyond the file", layout.RoundTrip)
+		}
+		if err == nil && (layout.GoidGen == 0) != (layout.NoGoidGen != "") {
+			t.Errorf("goidgen %#x, reason %q", layout.GoidGen, layout.NoGoidGen)
 		}
 	})
 }

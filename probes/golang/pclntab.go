@@ -62,7 +62,7 @@ func readLineTable(img *image) (*lineTable, error) {
 	names, namesEnd, index := word(3), word(4), word(7)
 	functions := word(0)
 	if functions > maxFunctions || names < headerSize || namesEnd < names || namesEnd-names > maxNameTable ||
-		index < namesEnd || index > size || size-index < functions*8 {
+		index < namesEnd || index > size || size-index < functions*8+4 {
 		return nil, fmt.Errorf("read line table: %w", errNoLineTable)
 	}
 	t := &lineTable{
@@ -129,9 +129,12 @@ func textStart(img *image, table uint64) (uint64, error) {
 	return img.pointer(module.Addr + moduleText)
 }
 
-// entries returns the addresses of the functions that are in the program. A
-// name that was inlined everywhere, or left out by the linker, is missing.
-func (t *lineTable) entries(functions ...string) (map[string]uint64, error) {
+// span is where the code of a function is, up to the beginning of the next one.
+type span struct{ start, end uint64 }
+
+// find returns where the functions that are in the program are. A name that was
+// inlined everywhere, or left out by the linker, is missing.
+func (t *lineTable) find(functions ...string) (map[string]span, error) {
 	wanted := make(map[uint32]string, len(functions))
 	for _, name := range functions {
 		in := cursor{img: t.img, end: t.namesEnd}
@@ -144,7 +147,7 @@ func (t *lineTable) entries(functions ...string) (map[string]uint64, error) {
 			wanted[uint32(off+1-t.names)] = name
 		}
 	}
-	found := make(map[string]uint64, len(wanted))
+	found := make(map[string]span, len(wanted))
 	if err := t.walk(wanted, found); err != nil {
 		return nil, fmt.Errorf("read function table: %w", err)
 	}
@@ -153,13 +156,13 @@ func (t *lineTable) entries(functions ...string) (map[string]uint64, error) {
 
 // walk goes through the functions until all that are wanted, by the offset of
 // their name, are found.
-func (t *lineTable) walk(wanted map[uint32]string, found map[string]uint64) error {
+func (t *lineTable) walk(wanted map[uint32]string, found map[string]span) error {
 	indexEnd := t.index + 8*t.functions
-	index := cursor{img: t.img, end: indexEnd}
+	index := cursor{img: t.img, end: indexEnd + 4} // the end of the last function
 	records := cursor{img: t.img, end: t.end}
 	previous := uint64(0)
 	for off := t.index; off < indexEnd && len(found) < len(wanted); off += 8 {
-		entry, err := index.bytes(off, 8)
+		entry, err := index.bytes(off, 12)
 		if err != nil {
 			return err
 		}
@@ -175,7 +178,10 @@ func (t *lineTable) walk(wanted map[uint32]string, found map[string]uint64) erro
 			return err
 		}
 		if name, ok := wanted[binary.LittleEndian.Uint32(raw[4:])]; ok {
-			found[name] = t.text + uint64(binary.LittleEndian.Uint32(raw))
+			found[name] = span{
+				start: t.text + uint64(binary.LittleEndian.Uint32(raw)),
+				end:   t.text + uint64(binary.LittleEndian.Uint32(entry[8:])),
+			}
 		}
 	}
 	return nil

@@ -46,18 +46,24 @@ var shapes = []shape{
 }
 
 // otherShapes has the oldest toolchain, the last one that keeps the start of the
-// text in the line table, one between, and the newest.
+// text in the line table, one between, and the newest. With -short it has the
+// first two in one shape each: every toolchain has to be fetched, and every shape
+// compiles the standard library anew.
 func otherShapes() []shape {
-	newest := static
-	newest.toolchain = "go1.27.4"
-	others := []shape{newest}
+	if testing.Short() {
+		return []shape{static.with("go1.21.13"), externalPIE.with("go1.25.14")}
+	}
+	others := []shape{static.with("go1.27.4")}
 	for _, toolchain := range []string{"go1.21.13", "go1.23.12", "go1.25.14"} {
-		for _, s := range []shape{static, externalPIE} {
-			s.toolchain = toolchain
-			others = append(others, s)
-		}
+		others = append(others, static.with(toolchain), externalPIE.with(toolchain))
 	}
 	return others
+}
+
+// with is the shape, built by another toolchain.
+func (s shape) with(toolchain string) shape {
+	s.toolchain = toolchain
+	return s
 }
 
 // goBuild builds the test program with a toolchain, which the ordinary mechanism
@@ -126,57 +132,75 @@ func inspectFile(t *testing.T, path string) *Layout {
 
 // TestARM64 checks what can be checked without running it: that the probe point
 // is a conditional branch near the start of the function that the symbol table
-// names.
+// names, and that goidgen is where its structure, of which it is the first
+// field, is.
 func TestARM64(t *testing.T) {
+	oldest := "go1.21.13"
 	for _, s := range []shape{
 		{name: "static"},
 		{name: "pie", args: []string{"-buildmode=pie"}},
-		{name: "static", toolchain: "go1.21.13"},
+		{name: "unoptimized", args: []string{"-gcflags=all=-N -l"}},
+		{name: "static", toolchain: oldest},
+		{name: "unoptimized", toolchain: oldest, args: []string{"-gcflags=all=-N -l"}},
 	} {
-		t.Run(s.String(), func(t *testing.T) {
-			if s.name+s.toolchain != "static" && testing.Short() {
-				t.Skip("compiles the standard library anew")
-			}
-			path := buildProgram(t, s, "GOARCH=arm64")
-			layout := inspectFile(t, path)
-			if layout.Machine != elf.EM_AARCH64 || layout.TLSOffset != 0 || layout.RoundTrip == 0 {
-				t.Fatalf("%+v", layout)
-			}
-			entry, word := symbolAndWord(t, path, layout.RoundTrip)
-			if distance := layout.RoundTrip - entry; distance > 32 {
-				t.Errorf("probe point %#x is %d bytes from the function at %#x", layout.RoundTrip, distance, entry)
-			}
-			const lowerOrSame = 0x54000009
-			if word&0xff00001f != lowerOrSame {
-				t.Errorf("probe point holds %#08x, not b.ls", word)
-			}
-		})
+		t.Run(s.String(), func(t *testing.T) { checkARM64(t, s) })
 	}
+	// It may use the instruction for atomic addition unconditionally.
+	t.Run("v8.1", func(t *testing.T) { checkARM64(t, shape{name: "v8.1"}, "GOARM64=v8.1") })
 }
 
-// symbolAndWord returns the offset in the file of roundTrip, by the symbol
-// table, and the instruction at another offset.
-func symbolAndWord(t *testing.T, path string, offset uint64) (entry uint64, word uint32) {
+func checkARM64(t *testing.T, s shape, env ...string) {
 	t.Helper()
+	if s.name+s.toolchain != "static" && testing.Short() {
+		t.Skip("compiles the standard library anew")
+	}
+	path := buildProgram(t, s, append(env, "GOARCH=arm64")...)
+	layout := inspectFile(t, path)
+	if layout.Machine != elf.EM_AARCH64 || layout.TLSOffset != 0 || layout.RoundTrip == 0 {
+		t.Fatalf("%+v", layout)
+	}
 	file, err := elf.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	symbols, err := file.Symbols()
-	if err != nil {
-		t.Fatal(err)
+	entry, word := symbolAndWord(t, file, layout.RoundTrip)
+	if distance := layout.RoundTrip - entry; distance > 32 {
+		t.Errorf("probe point %#x is %d bytes from the function at %#x", layout.RoundTrip, distance, entry)
 	}
-	i := slices.IndexFunc(symbols, func(s elf.Symbol) bool { return s.Name == roundTripName })
-	if i < 0 {
-		t.Fatal("no symbol of roundTrip")
+	const lowerOrSame = 0x54000009
+	if word&0xff00001f != lowerOrSame {
+		t.Errorf("probe point holds %#08x, not b.ls", word)
 	}
+	if want := symbol(t, file, "runtime.sched"); layout.GoidGen != want {
+		t.Errorf("goidgen is at %#x (%s), not %#x", layout.GoidGen, layout.NoGoidGen, want)
+	}
+}
+
+// symbolAndWord returns the offset in the file of roundTrip, by the symbol
+// table, and the instruction at another offset.
+func symbolAndWord(t *testing.T, file *elf.File, offset uint64) (entry uint64, word uint32) {
+	t.Helper()
 	text := file.Section(".text")
 	raw := make([]byte, 4)
 	if _, err := text.ReadAt(raw, int64(offset-text.Offset)); err != nil {
 		t.Fatal(err)
 	}
-	return symbols[i].Value - text.Addr + text.Offset, binary.LittleEndian.Uint32(raw)
+	return symbol(t, file, roundTripName) - text.Addr + text.Offset, binary.LittleEndian.Uint32(raw)
+}
+
+// symbol returns a symbol's value.
+func symbol(t *testing.T, file *elf.File, name string) uint64 {
+	t.Helper()
+	symbols, err := file.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(symbols, func(s elf.Symbol) bool { return s.Name == name })
+	if i < 0 {
+		t.Fatalf("no symbol %s", name)
+	}
+	return symbols[i].Value
 }
 
 // TestDistribution inspects stripped programs that Debian 12 builds with Go

@@ -8,37 +8,37 @@ var harmlessExperiments = []string{"boringcrypto", "nodwarf5"}
 // table has a row for each minor version, in order. Its sources stand above each row.
 var table = []fields{
 	// go1.21.0, go1.21.13; amd64 and arm64
-	{minor: 21, goID: 152, parentGoID: 272, conn: ConnLayout{
+	{minor: 21, goID: 152, parentGoID: 272, m: 48, p: 208, oldP: 224, goidCache: 384, conn: ConnLayout{
 		Persist: 80, TLS: 0, FD: 0, Sysfd: 16,
 		TCPHash: 0xbc020cb9, UnixHash: 0x35fd9d63, TLSHash: 0xc6af89f1,
 	}},
 	// go1.22.0, go1.22.12; amd64 and arm64
-	{minor: 22, goID: 152, parentGoID: 272, conn: ConnLayout{
+	{minor: 22, goID: 152, parentGoID: 272, m: 48, p: 208, oldP: 224, goidCache: 384, conn: ConnLayout{
 		Persist: 80, TLS: 0, FD: 0, Sysfd: 16,
 		TCPHash: 0xbc020cb9, UnixHash: 0x35fd9d63, TLSHash: 0xc6af89f1,
 	}},
 	// go1.23.0, go1.23.12; amd64 and arm64
-	{minor: 23, goID: 160, parentGoID: 280, conn: ConnLayout{
+	{minor: 23, goID: 160, parentGoID: 280, m: 48, p: 208, oldP: 224, goidCache: 376, conn: ConnLayout{
 		Persist: 80, TLS: 0, FD: 0, Sysfd: 16,
 		TCPHash: 0xbc020cb9, UnixHash: 0x35fd9d63, TLSHash: 0xc6af89f1,
 	}},
 	// go1.24.0, go1.24.13; amd64 and arm64
-	{minor: 24, goID: 160, parentGoID: 280, conn: ConnLayout{
+	{minor: 24, goID: 160, parentGoID: 280, m: 48, p: 208, oldP: 224, goidCache: 376, conn: ConnLayout{
 		Persist: 80, TLS: 0, FD: 0, Sysfd: 16,
 		TCPHash: 0x425ea6e6, UnixHash: 0x34e8b944, TLSHash: 0xf550dfa7,
 	}},
 	// go1.25.0, go1.25.14; amd64 and arm64
-	{minor: 25, goID: 152, parentGoID: 272, conn: ConnLayout{
+	{minor: 25, goID: 152, parentGoID: 272, m: 48, p: 200, oldP: 216, goidCache: 376, conn: ConnLayout{
 		Persist: 80, TLS: 0, FD: 0, Sysfd: 16,
 		TCPHash: 0x43fdf3b9, UnixHash: 0xca026263, TLSHash: 0x395076f1,
 	}},
 	// go1.26.0, go1.26.11; amd64 and arm64
-	{minor: 26, goID: 152, parentGoID: 280, conn: ConnLayout{
+	{minor: 26, goID: 152, parentGoID: 280, m: 48, p: 208, oldP: 224, goidCache: 384, conn: ConnLayout{
 		Persist: 80, TLS: 0, FD: 0, Sysfd: 16,
 		TCPHash: 0x43fdf3b9, UnixHash: 0xca026263, TLSHash: 0x395076f1,
 	}},
 	// go1.27.0, go1.27.4; amd64 and arm64
-	{minor: 27, goID: 152, parentGoID: 280, conn: ConnLayout{
+	{minor: 27, goID: 152, parentGoID: 280, m: 48, p: 208, oldP: 224, goidCache: 384, conn: ConnLayout{
 		Persist: 80, TLS: 0, FD: 0, Sysfd: 16,
 		TCPHash: 0x43fdf3b9, UnixHash: 0xca026263, TLSHash: 0x395076f1,
 	}},

@@ -22,20 +22,26 @@ import (
 // itself says.
 func TestTruth(t *testing.T) {
 	for _, s := range shapes {
-		t.Run(s.String(), func(t *testing.T) { checkTruth(t, buildProgram(t, s), "tcp") })
+		t.Run(s.String(), func(t *testing.T) {
+			path := buildProgram(t, s)
+			checkTruth(t, path, "tcp")
+			checkIDs(t, path)
+		})
 	}
-	t.Run("c-archive", func(t *testing.T) { checkTruth(t, buildArchive(t), "tcp") })
+	t.Run("c-archive", func(t *testing.T) {
+		path := buildArchive(t)
+		checkTruth(t, path, "tcp")
+		checkIDs(t, path)
+	})
 }
 
 func TestTruthOfOtherToolchains(t *testing.T) {
-	if testing.Short() {
-		t.Skip("fetches toolchains")
-	}
 	for _, s := range otherShapes() {
 		t.Run(s.String(), func(t *testing.T) {
 			path := buildProgram(t, s)
 			checkTruth(t, path, "tcp")
 			checkTruth(t, path, "tls")
+			checkIDs(t, path)
 		})
 	}
 }
@@ -58,7 +64,7 @@ func checkTruth(t *testing.T, path, kind string) {
 	defer runtime.UnlockOSThread()
 	p := start(t, path, kind)
 	defer p.stop()
-	p.attach()
+	p.attach(unix.PTRACE_O_TRACECLONE)
 	regs := p.runTo(layout.RoundTrip)
 
 	var fd, id, parent uint64
@@ -76,6 +82,7 @@ func checkTruth(t *testing.T, path, kind string) {
 	if got := p.word(g + uint64(layout.ParentGoID)); got != parent {
 		t.Errorf("parent goroutine %d, want %d", got, parent)
 	}
+	p.checkOwnIDs(layout, g)
 	got, ok := p.follow(layout.Conn, regs.Rax)
 	if want := kind != "wrapped"; ok != want {
 		t.Errorf("connection of a known type: %v, want %v", ok, want)
@@ -90,6 +97,7 @@ type traced struct {
 	pid    int
 	stdout *bufio.Reader
 	memory *os.File
+	signal int // to be delivered to the first thread when it goes on
 }
 
 func start(t *testing.T, path, kind string) *traced {
@@ -109,13 +117,13 @@ func start(t *testing.T, path, kind string) *traced {
 }
 
 // attach waits for the stop at the program's start.
-func (p *traced) attach() {
+func (p *traced) attach(options int) {
 	p.t.Helper()
 	var status unix.WaitStatus
 	if _, err := unix.Wait4(p.pid, &status, unix.WALL, nil); err != nil {
 		p.t.Fatal(err)
 	}
-	if err := unix.PtraceSetOptions(p.pid, unix.PTRACE_O_TRACECLONE|unix.PTRACE_O_EXITKILL); err != nil {
+	if err := unix.PtraceSetOptions(p.pid, options|unix.PTRACE_O_EXITKILL); err != nil {
 		p.t.Fatal(err)
 	}
 	var err error

@@ -60,7 +60,9 @@ func play(ctx context.Context, binary string) (err error) {
 	if err != nil {
 		return err
 	}
-	say("A visitor comes every second. Ctrl-C ends the demo.\n")
+	say("A visitor comes every second; some are slow, some fail. Ctrl-C ends the demo.")
+	say("A bar is when a span ran within its trace: █ up to the answer's first byte, ▒ up to its last.")
+	say("▶ marks what took most of the time, or where a failure came from.\n")
 	if err := shop.visit(ctx, agent.Process); err != nil {
 		return err
 	}
@@ -111,13 +113,13 @@ func open(ctx context.Context, scene *rig.Scene) (*shop, error) {
 	s.front = s.urls["orders"]
 	if nginx := programs.Named("nginx"); nginx.Missing() == "" {
 		server, err := workshop.Start(ctx, scene, nginx, programs.Config{
-			Service: "front", Backend: strings.TrimPrefix(s.front, "http://"),
+			Backend: strings.TrimPrefix(s.front, "http://"),
 		})
 		if err != nil {
 			return nil, err
 		}
 		s.front = server.URL + "/proxy"
-		say("  %-9s %-8s %s", "front", "nginx", server.URL)
+		say("  %-9s %-8s %s", "nginx", "C", server.URL)
 	}
 	return s, nil
 }

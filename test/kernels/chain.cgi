@@ -7,6 +7,6 @@ mkfifo "/tmp/chain.$$"
 {
 	rm "/tmp/chain.$$"
 	sleep 1
-	printf 'GET /bb/file HTTP/1.0\r\nHost: 127.0.0.1:8006\r\n\r\n'
+	printf 'GET /bb/chain HTTP/1.0\r\nHost: 127.0.0.1:8006\r\n\r\n'
 } >"/tmp/chain.$$" &
 exec /bin/busybox nc 127.0.0.1 8006 <"/tmp/chain.$$"

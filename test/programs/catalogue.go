@@ -2,6 +2,7 @@ package programs
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,14 +23,15 @@ func Catalogue() []Program {
 		{Name: "python-http", Needs: []string{python}, commands: pythonServer},
 		{Name: "gunicorn-sync", Needs: []string{"gunicorn"}, commands: gunicorn("--workers=4")},
 		{Name: "gunicorn-gthread", Needs: []string{"gunicorn"}, commands: gunicorn("--worker-class=gthread", "--workers=1", "--threads="+strconv.Itoa(concurrency))},
+		{Name: "uvicorn", Needs: []string{"uvicorn"}, commands: uvicorn},
 		{Name: "node-http", Needs: []string{"node"}, commands: node("http.js")},
 		{Name: "node-express", Needs: []string{"node", "npm"}, build: buildExpress, commands: node("express.js")},
 		{Name: "java-httpclient", Needs: []string{"java", "javac"}, build: buildJava, commands: java("httpclient")},
 		{Name: "java-urlconnection", Needs: []string{"java", "javac"}, build: buildJava, commands: java("urlconnection")},
 		{Name: "ruby-puma", Needs: []string{"puma"}, commands: puma},
 		{Name: "php-cli", Needs: []string{"php"}, commands: phpServer},
-		{Name: "php-fpm", Needs: []string{"nginx", "php"}, socket: "fpm.sock", commands: phpFPM},
-		{Name: "nginx", Needs: []string{"nginx"}, commands: nginx},
+		{Name: "php-fpm", Needs: []string{"nginx", "php"}, Named: []string{"nginx", "www"}, socket: "fpm.sock", commands: phpFPM},
+		{Name: "nginx", Needs: []string{"nginx"}, Named: []string{"nginx"}, commands: nginx},
 	}
 }
 
@@ -64,6 +66,19 @@ func gunicorn(arguments ...string) func(*Workshop, Config) ([]rig.Command, error
 			Env: []string{"PYTHONDONTWRITEBYTECODE=1"},
 		}}, nil
 	}
+}
+
+func uvicorn(w *Workshop, c Config) ([]rig.Command, error) {
+	host, port, err := net.SplitHostPort(c.Address)
+	if err != nil {
+		return nil, fmt.Errorf("configure uvicorn: %w", err)
+	}
+	return []rig.Command{{
+		Path: "uvicorn",
+		Args: []string{"--host=" + host, "--port=" + port, "--log-level=warning", "--no-access-log",
+			"--app-dir=" + filepath.Join(w.source, "python"), "loop:app"},
+		Env: []string{"PYTHONDONTWRITEBYTECODE=1"},
+	}}, nil
 }
 
 func node(script string) func(*Workshop, Config) ([]rig.Command, error) {

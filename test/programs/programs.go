@@ -6,6 +6,10 @@
 //	/slow?ms=N      answers after N milliseconds
 //	/error          answers 500
 //	/call?url=U     fetches U with another id= and answers with what came
+//	/later?url=U    answers at once and fetches U after &ms=N milliseconds
+//
+// Go, python-http, node-http and uvicorn have /later. They also fetch the URL in
+// the variable HEARTBEAT every 25 milliseconds, on behalf of no request.
 //
 // A request names itself by the header X-Request-Id or the query parameter id;
 // what belongs to what is written to the file of ground truth (see ReadTruth).
@@ -26,7 +30,7 @@ import (
 
 // Config is what a program is told.
 type Config struct {
-	Service string // its OTEL_SERVICE_NAME; "" leaves the name to the agent
+	Service string // its OTEL_SERVICE_NAME; "" leaves the name to the agent; see Program
 	Truth   string // file of ground truth; "" for none
 	Backend string // host:port, for proxies
 	Env     []string
@@ -42,6 +46,11 @@ type Config struct {
 type Program struct {
 	Name  string
 	Needs []string // executables
+
+	// Named are the services that its processes are, where it cannot be given a
+	// name: it writes over its environment as soon as it runs, so that a name
+	// there may be gone before anybody has read it.
+	Named []string
 
 	socket   string // unix socket in its directory that its last command connects to
 	build    func(w *Workshop) error
@@ -98,6 +107,9 @@ func (w *Workshop) Start(ctx context.Context, s *rig.Scene, p Program, c Config)
 			return nil, err
 		}
 		c.Address = fmt.Sprintf("127.0.0.1:%d", port)
+	}
+	if p.Named != nil {
+		c.Service = ""
 	}
 	commands, err := p.commands(w, c)
 	if err != nil {
@@ -176,6 +188,17 @@ func (w *Workshop) fill(c Config, template, name string) (string, error) {
 // buildGo builds gohttp stripped, as released programs are.
 func buildGo(w *Workshop) error {
 	return rig.GoBuild(filepath.Join(w.source, "gohttp"), filepath.Join(w.dir, "gohttp"), ".", "-ldflags=-s -w")
+}
+
+// Calls builds the program that uses the system calls it is told, and returns
+// its path; see calls/calls.c.
+func (w *Workshop) Calls() (string, error) {
+	binary := filepath.Join(w.dir, "calls")
+	compile := exec.Command("gcc", "-O2", "-o", binary, filepath.Join(w.source, "calls", "calls.c"), "-luring")
+	if output, err := compile.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("compile calls.c: %w\n%s", err, output)
+	}
+	return binary, nil
 }
 
 func buildJava(w *Workshop) error {

@@ -55,6 +55,9 @@ func inspect(file io.ReaderAt, named Info) (info Info) {
 	case bytes.Contains(section(file, image, ".comment", maxComment), []byte("rustc")):
 		named.Multiplexes = named.Multiplexes || hasTaskRuntime(file, image.Section(".rodata"))
 		return named
+	case bytes.Contains(names, []byte("node_module_register")), // Node.js under another name
+		bytes.Contains(names, []byte("napi_create_function")): // or another runtime for its extensions
+		return Info{Runtime: NodeJS, Multiplexes: true}
 	case names == nil:
 		return named // linked statically
 	}

@@ -36,11 +36,12 @@ type Info struct {
 	// build information ("go1.22.3"), of others from the executable's name
 	// ("3.11" from python3.11), else "".
 	Version string
-	// Multiplexes says that work is known to move between threads, or several
-	// requests to share one thread where the kernel cannot see it, so that "the
-	// one open request of this thread" is no evidence of anything. Event loops
-	// that stay on their thread (nginx, Node.js) are not among these: their
-	// interleaving shows in the system calls.
+	// Multiplexes says that work is known to move between threads, or that one
+	// thread runs the work of many requests by turns, so that "the one open
+	// request of this thread" is no evidence of anything. Event loops are among
+	// these: even while a single request is open, a timer or what an answered
+	// request left behind may call out on the same thread. Nginx is not: what it
+	// sends upstream, it sends for a request.
 	Multiplexes bool
 	// Launcher says that the executable is the runtime's own (python3, java),
 	// so that its arguments name the program; not one with the runtime inside.
@@ -77,18 +78,20 @@ func (c *Cache) Identify(p *proc.Process, exe string) Info {
 	return info
 }
 
-// Loaded looks whether a Native program has loaded a runtime as a library that
-// its file does not name: Java behind a launcher of one's own, PHP in a web
-// server. That happens only some milliseconds after exec, and is a matter of the
-// process and not of the file, so it is never remembered.
+// Loaded adds what is a matter of the process and not of its file, and so is
+// never remembered: a runtime that a Native program has loaded as a library
+// which its file does not name (Java behind a launcher of one's own, PHP in a
+// web server), and an event loop that the program runs, by its command line or
+// its modules. Libraries and modules are there only some milliseconds after
+// exec; a command line is at once.
 func Loaded(p *proc.Process, info Info) Info {
-	if info.Runtime != Native {
-		return info
+	if info.Runtime == Native {
+		if runtime := mapped(p); runtime != "" {
+			info.Runtime = runtime
+			info.Multiplexes = info.Multiplexes || multiplexes(runtime)
+		}
 	}
-	if runtime := mapped(p); runtime != "" {
-		info.Runtime = runtime
-		info.Multiplexes = info.Multiplexes || multiplexes(runtime)
-	}
+	info.Multiplexes = info.Multiplexes || runsLoop(p, info.Runtime)
 	return info
 }
 
@@ -160,11 +163,13 @@ func ByName(exe string) Info {
 	return Info{Runtime: runtime, Version: version, Multiplexes: multiplexes(runtime), Launcher: true}
 }
 
-// multiplexes says which runtimes schedule tasks of their own over threads. The
-// JVM does so only for virtual threads, which the executable does not tell.
+// multiplexes says which runtimes schedule tasks of their own: over threads (Go,
+// .NET, Erlang), or on one thread that is an event loop (the JavaScript ones).
+// The JVM does so for virtual threads and in some of its libraries, which the
+// executable does not tell.
 func multiplexes(runtime string) bool {
 	switch runtime {
-	case Go, Dotnet, Beam, Deno:
+	case Go, Dotnet, Beam, Bun, Deno, NodeJS:
 		return true
 	}
 	return false

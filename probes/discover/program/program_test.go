@@ -18,7 +18,8 @@ func TestByName(t *testing.T) {
 		"/usr/bin/python3.11":             {Runtime: program.CPython, Version: "3.11", Launcher: true},
 		"/usr/bin/python3":                {Runtime: program.CPython, Launcher: true},
 		"/usr/bin/pypy3.9":                {Runtime: program.PyPy, Version: "3.9", Launcher: true},
-		"/usr/local/bin/node (deleted)":   {Runtime: program.NodeJS, Launcher: true},
+		"/usr/local/bin/node (deleted)":   {Runtime: program.NodeJS, Multiplexes: true, Launcher: true},
+		"/root/.bun/bin/bun":              {Runtime: program.Bun, Multiplexes: true, Launcher: true},
 		"/usr/lib/jvm/java-17/bin/java":   {Runtime: program.JVM, Launcher: true},
 		"/usr/bin/ruby3.1":                {Runtime: program.Ruby, Version: "3.1", Launcher: true},
 		"/usr/sbin/php-fpm8.2":            {Runtime: program.PHP, Version: "8.2", Launcher: true},
@@ -121,7 +122,7 @@ func TestIdentifyRealPrograms(t *testing.T) {
 		{"/bin/sleep", program.Native, []string{"60"}},
 	} {
 		t.Run(filepath.Base(test.name), func(t *testing.T) {
-			if info := identify(t, run(t, test.name, test.args...)); info.Runtime != test.want || info.Multiplexes {
+			if info := identify(t, run(t, test.name, test.args...)); info.Runtime != test.want || info.Multiplexes != (test.want == program.NodeJS) {
 				t.Errorf("got %+v, want %s", info, test.want)
 			}
 		})

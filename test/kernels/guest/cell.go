@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -41,6 +42,7 @@ var clients = []struct {
 	{"init", []string{"/init", "get", address(portGoFront, "/go/first"), address(portGoFront, "/go/second")}},
 	{"threads", []string{"/bin/threads", "get", fmt.Sprint(portThreadFront), "/thread"}},
 	{"busybox", []string{"/bin/busybox", "wget", "-q", "-O", "/dev/null", address(portBusyFront, "/cgi-bin/chain")}},
+	{"busybox", []string{"/bin/busybox", "wget", "-q", "-O", "/dev/null", address(portBusyFront, "/cgi-bin/shell")}},
 }
 
 // chains are what those requests must look like.
@@ -48,7 +50,8 @@ var chains = []chain{
 	{"go", "goroutine", "goroutine", []hop{{"init", ""}, {"go-front", "/go/first"}, {"go-back", "/go/first"}}},
 	{"go kept connection", "pooled", "goroutine", []hop{{"init", ""}, {"go-front", "/go/second"}, {"go-back", "/go/second"}}},
 	{"threads", "thread", "thread", []hop{{"threads", ""}, {"thread-front", "/thread"}, {"thread-back", "/thread"}}},
-	{"cgi", "fork", "fork", []hop{{"busybox", ""}, {"busy-front", "/cgi-bin/chain"}, {"busy-back", "/bb/file"}}},
+	{"cgi", "fork", "fork", []hop{{"busybox", ""}, {"busy-front", "/cgi-bin/chain"}, {"busy-back", "/bb/chain"}}},
+	{"cgi shell", "fork", "fork", []hop{{"busybox", ""}, {"busy-front", "/cgi-bin/shell"}, {"busy-back", "/bb/shell"}}},
 }
 
 func at(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
@@ -105,25 +108,33 @@ func runCell(c cell) []result {
 // loads holds against the claim whether the agent gets ready. One that cannot
 // must say so and exit by itself.
 func loads(c cell, a *program) ([]result, bool) {
+	begin := time.Now()
 	err := a.ready()
 	switch {
 	case err == nil && c.claims["loads"]:
-		return []result{{true, "loads and attaches"}}, true
+		return []result{{true, fmt.Sprintf("loads and attaches, in %.1f s", time.Since(begin).Seconds())}}, true
 	case err == nil:
 		return []result{{false, "loads and attaches: better than the table says"}, a.stop()}, false
 	case c.claims["loads"]:
 		return []result{{false, "loads: " + err.Error()}}, false
 	}
-	refused := a.refused()
+	refused := a.refused(c.hooks)
 	return []result{{refused == nil, fmt.Sprintf("does not load: %v", orWord(refused, "exits with an error"))}}, false
 }
 
-// exercise sends every request, stops the agent and judges its spans.
+// exercise sends every request, stops the agent and judges its spans. All chains
+// run at the same time: a link to one of the others would be seen.
 func exercise(c cell, a *program) []result {
 	var results []result
-	for _, cl := range clients {
-		if err := run(cl.service, cl.argv...); err != nil {
-			results = append(results, result{false, fmt.Sprintf("%s: %v", cl.service, err)})
+	failures := make([]error, len(clients))
+	var running sync.WaitGroup
+	for i, cl := range clients {
+		running.Go(func() { failures[i] = run(cl.service, cl.argv...) })
+	}
+	running.Wait()
+	for i, err := range failures {
+		if err != nil {
+			results = append(results, result{false, fmt.Sprintf("%s: %v", clients[i].service, err)})
 		}
 	}
 	// The agent learns from the kernel within its tick that a response has

@@ -191,8 +191,9 @@ func (p *program) ready() error {
 }
 
 // refused tells whether the agent ended by itself with exit code 1 or 2 and an
-// explanation, as one must that cannot work.
-func (p *program) refused() error {
+// explanation that names the hooks it was told to use, as one must that cannot
+// work.
+func (p *program) refused(hooks string) error {
 	select {
 	case <-p.exited:
 	default:
@@ -203,8 +204,8 @@ func (p *program) refused() error {
 	if code := p.cmd.ProcessState.ExitCode(); code != 1 && code != 2 {
 		return fmt.Errorf("exit code %d, want 1 or 2", code)
 	}
-	if !strings.Contains(p.stderr, "hook") && !strings.Contains(p.stderr, "HOOK") {
-		return fmt.Errorf("its last words do not speak of hooks: %q", p.stderr)
+	if !strings.Contains(p.stderr, hooks) {
+		return fmt.Errorf("its last words do not speak of %s: %q", hooks, p.stderr)
 	}
 	return nil
 }

@@ -32,6 +32,9 @@ func main() {
 		log.Fatal(err)
 	}
 	s := &server{truth: os.Getenv("GROUND_TRUTH")}
+	if target := os.Getenv("HEARTBEAT"); target != "" {
+		go s.beat(target)
+	}
 	log.Fatal(http.Serve(listener, s.routes()))
 }
 
@@ -46,6 +49,7 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("/slow", slow)
 	mux.HandleFunc("/error", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "error", http.StatusInternalServerError) })
 	mux.HandleFunc("/call", s.call)
+	mux.HandleFunc("/later", s.later)
 	mux.HandleFunc("/status/{code}", status)
 	mux.HandleFunc("/big", big)
 	mux.HandleFunc("/never", never)
@@ -104,25 +108,17 @@ func slow(w http.ResponseWriter, r *http.Request) {
 // or with via=goroutine in one that the handler starts, or with via=fresh on a
 // connection of its own.
 func (s *server) call(w http.ResponseWriter, r *http.Request) {
-	var name [16]byte
-	rand.Read(name[:]) // never fails, by its documentation
-	child := hex.EncodeToString(name[:])
-	s.record(map[string]string{"request": requestID(r), "call": child})
-	target, err := url.Parse(r.FormValue("url"))
+	target, err := s.name(requestID(r), r.FormValue("url"))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	query := target.Query()
-	query.Set("id", child)
-	target.RawQuery = query.Encode()
-
 	client := http.DefaultClient
 	if r.FormValue("via") == "fresh" {
 		client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	}
 	var body []byte
-	fetch := func() { body, err = get(client, target.String()) }
+	fetch := func() { body, err = get(client, target) }
 	if r.FormValue("via") == "goroutine" {
 		var done sync.WaitGroup
 		done.Go(fetch)
@@ -135,6 +131,52 @@ func (s *server) call(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, _ = w.Write(body) // a client that has gone is no business of ours
+}
+
+// name names a call made for the request, "" for none, and says where it goes.
+func (s *server) name(request, to string) (string, error) {
+	target, err := url.Parse(to)
+	if err != nil {
+		return "", err
+	}
+	var random [16]byte
+	rand.Read(random[:]) // never fails, by its documentation
+	call := hex.EncodeToString(random[:])
+	s.record(map[string]string{"request": request, "call": call})
+	query := target.Query()
+	query.Set("id", call)
+	target.RawQuery = query.Encode()
+	return target.String(), nil
+}
+
+// later answers at once, and fetches ?url= only ?ms= afterwards.
+func (s *server) later(w http.ResponseWriter, r *http.Request) {
+	target, err := s.name(requestID(r), r.FormValue("url"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	wait := time.Duration(number(r, "ms", 50)) * time.Millisecond
+	go func() {
+		time.Sleep(wait)
+		if _, err := get(http.DefaultClient, target); err != nil {
+			log.Print(err)
+		}
+	}()
+	fmt.Fprintln(w, "later")
+}
+
+// beat fetches the target again and again, for no request.
+func (s *server) beat(target string) {
+	for range time.Tick(25 * time.Millisecond) {
+		named, err := s.name("", target)
+		if err == nil {
+			_, err = get(http.DefaultClient, named)
+		}
+		if err != nil {
+			log.Print(err)
+		}
+	}
 }
 
 func get(client *http.Client, target string) ([]byte, error) {

@@ -13,6 +13,12 @@ function fetchInto(url, reply) {
   }).on('error', (problem) => reply(502, problem.message + '\n'));
 }
 
+const ignore = () => {};
+
+if (process.env.HEARTBEAT) {
+  setInterval(() => fetchInto(truth.call('', process.env.HEARTBEAT), ignore), 25);
+}
+
 http.createServer((message, response) => {
   const url = new URL(message.url, 'http://localhost');
   const request = message.headers['x-request-id'] || url.searchParams.get('id') || '';
@@ -27,6 +33,9 @@ http.createServer((message, response) => {
     case '/slow': return setTimeout(reply, Number(url.searchParams.get('ms') || 200), 200, 'slow\n');
     case '/error': return reply(500, 'error\n');
     case '/call': return fetchInto(truth.call(request, url.searchParams.get('url')), reply);
+    case '/later':
+      setTimeout(fetchInto, Number(url.searchParams.get('ms') || 50), truth.call(request, url.searchParams.get('url')), ignore);
+      return reply(200, 'later\n');
     default: return reply(404, 'not found\n');
   }
 }).listen(Number(process.env.PORT), '127.0.0.1', 1024);

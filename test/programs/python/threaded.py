@@ -2,11 +2,23 @@
 
 import http.server
 import os
+import threading
 import time
 import urllib.parse
 import urllib.request
 
 import truth
+
+
+def fetch(url):
+    with urllib.request.urlopen(url, timeout=60) as response:
+        return response.read()
+
+
+def beat(url):
+    while True:
+        fetch(truth.call("", url))
+        time.sleep(0.025)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -30,10 +42,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return 500, b"error\n"
         if path == "/call":
             try:
-                with urllib.request.urlopen(truth.call(request, query["url"]), timeout=60) as response:
-                    return 200, response.read()
+                return 200, fetch(truth.call(request, query["url"]))
             except OSError as problem:
                 return 502, f"{problem}\n".encode()
+        if path == "/later":
+            wait = int(query.get("ms", 50)) / 1000
+            threading.Timer(wait, fetch, [truth.call(request, query["url"])]).start()
+            return 200, b"later\n"
         return (200, b"hello\n") if path == "/" else (404, b"not found\n")
 
     def reply(self, status, body):
@@ -51,4 +66,6 @@ class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 256
 
 
+if os.environ.get("HEARTBEAT"):
+    threading.Thread(target=beat, args=[os.environ["HEARTBEAT"]], daemon=True).start()
 Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()

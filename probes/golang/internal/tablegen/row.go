@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log"
 	"slices"
 
 	"github.com/clewtrace/clew/probes/golang"
@@ -14,13 +15,15 @@ import (
 // row is one row of the table.
 type row struct {
 	goID, parentGoID int64
+	m, p, oldP       int64
+	goidCache        int64
 	conn             golang.ConnLayout
 }
 
 func (r row) literal(minor int) string {
-	return fmt.Sprintf("{minor: %d, goID: %d, parentGoID: %d, conn: ConnLayout{\n"+
+	return fmt.Sprintf("{minor: %d, goID: %d, parentGoID: %d, m: %d, p: %d, oldP: %d, goidCache: %d, conn: ConnLayout{\n"+
 		"Persist: %d, TLS: %d, FD: %d, Sysfd: %d,\nTCPHash: %#08x, UnixHash: %#08x, TLSHash: %#08x,\n}}",
-		minor, r.goID, r.parentGoID, r.conn.Persist, r.conn.TLS, r.conn.FD, r.conn.Sysfd,
+		minor, r.goID, r.parentGoID, r.m, r.p, r.oldP, r.goidCache, r.conn.Persist, r.conn.TLS, r.conn.FD, r.conn.Sysfd,
 		r.conn.TCPHash, r.conn.UnixHash, r.conn.TLSHash)
 }
 
@@ -45,7 +48,17 @@ func readRow(path string) (row, error) {
 	if err := fields.checkConstants(); err != nil {
 		return row{}, err
 	}
-	r := row{goID: fields["runtime.g.goid"], parentGoID: fields["runtime.g.parentGoid"]}
+	if err := checkGoidGen(file, path, fields); err != nil {
+		return row{}, err
+	}
+	r := row{
+		goID:       fields["runtime.g.goid"],
+		parentGoID: fields["runtime.g.parentGoid"],
+		m:          fields["runtime.g.m"],
+		p:          fields["runtime.m.p"],
+		oldP:       fields["runtime.m.oldp"],
+		goidCache:  fields["runtime.p.goidcache"],
+	}
 	r.conn.Persist = uint32(fields["net/http.persistConn.conn"])
 	r.conn.TLS = uint32(fields["crypto/tls.Conn.conn"])
 	// TCPConn and UnixConn are nothing but a net.conn.
@@ -65,7 +78,10 @@ func readRow(path string) (row, error) {
 
 // wanted are the fields whose offsets are needed; all of them must be there.
 var wanted = map[string][]string{
-	"runtime.g":            {"goid", "parentGoid"},
+	"runtime.g":            {"goid", "parentGoid", "m"},
+	"runtime.m":            {"p", "oldp"},
+	"runtime.p":            {"goidcache", "goidcacheend"},
+	"runtime.schedt":       {"goidgen"},
 	"runtime.moduledata":   {"pcHeader", "text"},
 	"internal/abi.Type":    {"Hash"},
 	"net/http.persistConn": {"conn"},
@@ -90,6 +106,7 @@ func (s structs) checkConstants() error {
 		"internal/abi.Type.Hash":      golang.TypeHash,
 		"runtime.moduledata.pcHeader": 0,
 		"runtime.moduledata.text":     176,
+		"runtime.p.goidcacheend":      s["runtime.p.goidcache"] + 8,
 		"net.UnixConn.conn":           s["net.TCPConn.conn"],
 	} {
 		if s[field] != want {
@@ -155,20 +172,54 @@ func (s structs) addMembers(reader *dwarf.Reader, name string) error {
 	}
 }
 
+// checkGoidGen verifies that the variable which package golang finds in the code
+// is the one that the symbols name. Of a version that is not in the table yet it
+// finds none: a second run checks that.
+func checkGoidGen(file *elf.File, path string, fields structs) error {
+	layout, err := golang.Inspect(path)
+	var unsupported *golang.UnsupportedError
+	if errors.As(err, &unsupported) {
+		log.Printf("goidgen is not checked: %v", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	sched, err := symbol(file, "runtime.sched")
+	if err != nil {
+		return err
+	}
+	if want := sched.Value + uint64(fields["runtime.schedt.goidgen"]); layout.GoidGen != want {
+		return fmt.Errorf("goidgen is found at %#x (%s), not %#x", layout.GoidGen, layout.NoGoidGen, want)
+	}
+	return nil
+}
+
+func symbol(file *elf.File, name string) (elf.Symbol, error) {
+	symbols, err := file.Symbols()
+	if err != nil {
+		return elf.Symbol{}, err
+	}
+	i := slices.IndexFunc(symbols, func(s elf.Symbol) bool { return s.Name == name })
+	if i < 0 {
+		return elf.Symbol{}, fmt.Errorf("no symbol %s", name)
+	}
+	return symbols[i], nil
+}
+
 // readHash reads the hash of a type from its description, at an offset from
 // where all descriptions begin.
 func readHash(file *elf.File, offset int64) (uint32, error) {
-	symbols, err := file.Symbols()
+	types, err := symbol(file, "runtime.types")
 	if err != nil {
 		return 0, err
 	}
-	i := slices.IndexFunc(symbols, func(s elf.Symbol) bool { return s.Name == "runtime.types" })
-	if i < 0 || int(symbols[i].Section) >= len(file.Sections) || offset == 0 {
+	if int(types.Section) >= len(file.Sections) || offset == 0 {
 		return 0, errors.New("not in the program")
 	}
-	section := file.Sections[symbols[i].Section]
+	section := file.Sections[types.Section]
 	var raw [4]byte
-	at := int64(symbols[i].Value-section.Addr) + offset + golang.TypeHash
+	at := int64(types.Value-section.Addr) + offset + golang.TypeHash
 	if _, err := section.ReadAt(raw[:], at); err != nil {
 		return 0, err
 	}

@@ -7,4 +7,4 @@ import "C"
 // Request is main for a program in C.
 //
 //export Request
-func Request(kind *C.char) { request(C.GoString(kind)) }
+func Request(kind *C.char) { run(C.GoString(kind)) }

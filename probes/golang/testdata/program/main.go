@@ -1,7 +1,7 @@
 // Program makes one HTTP request over a connection of the kind that its
 // argument names, and says on one line what is true of it, just before the
 // request is written: descriptor, goroutine, parent goroutine. It keeps to what
-// Go 1.21 has.
+// Go 1.21 has. With "ids" for a kind it starts goroutines instead.
 package main
 
 import (
@@ -19,7 +19,15 @@ import (
 	"syscall"
 )
 
-func main() { request(os.Args[1]) }
+func main() { run(os.Args[1]) }
+
+func run(kind string) {
+	if kind == idsKind {
+		ids()
+		return
+	}
+	request(kind)
+}
 
 // wrapped hides the type of a connection, as many libraries do.
 type wrapped struct{ net.Conn }
