@@ -28,8 +28,12 @@ build: ## build the static binary bin/clew
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/clew ./cmd/agent
 
 .PHONY: run
-run: build ## build and run the agent here (needs root; ARGS="-o json" passes flags)
+run: go build ## build the agent, with Go if it is missing, and trace this machine (needs root; ARGS="-o json" passes flags)
 	bin/clew $(ARGS)
+
+.PHONY: go
+go:
+	@test/install go
 
 .PHONY: demo
 demo: packages build ## a few small services, traced on the console, gone with Ctrl-C

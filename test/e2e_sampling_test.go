@@ -23,7 +23,11 @@ func (s *stage) chain() chain {
 	s.Helper()
 	c := chain{stage: s, backend: s.serve("go", programs.Config{Service: "backend"})}
 	c.front = s.serve("go", programs.Config{Service: "front"})
-	s.get(c.front.URL+c.call("/?warm=1")+"&id=warm", 200)
+	// Evidence in a Go program begins when it has been read and has its probe.
+	await(s.T, s, "the agent to know both programs", func(m map[string]float64) bool {
+		return m["clew_probes_uprobes"] >= 2
+	})
+	s.get(c.front.URL+c.call("/")+"&id=warm", 200)
 	return c
 }
 

@@ -1,7 +1,8 @@
 // Package golang finds out, from the executable alone, what the kernel must
 // know to tell the goroutines of a Go program apart: where the running
 // goroutine's structure (runtime.g) hangs off the thread, where in it the ids
-// of the goroutine and of its creator are, and how the one probe that cannot be
+// of the goroutine and of its creator are, which ids are not used yet, and how
+// the one probe that cannot be
 // avoided gets from a net/http client connection to its file descriptor.
 //
 // The net/http client writes requests from a goroutine of each connection, not
@@ -81,10 +82,10 @@ type Layout struct {
 	//
 	// A p takes GoidBatch ids at once. Nobody but the p's thread hands them out,
 	// so those from the first word to the second are unused. The p of a thread
-	// in a system call may be another thread's by now, so that the words do not
-	// belong together if there are more than GoidBatch ids between them; with up
-	// to GoidBatch, the first word being read first, all of them were unused
-	// when the reading began. Both words are 0 in a p that never started a
+	// in a system call may be another thread's by now, and be refilled between
+	// the reads of the two words: more than GoidBatch ids between them prove
+	// nothing. With up to GoidBatch, the first word being read first, all of
+	// them were unused when the reading began. Both words are 0 in a p that never started a
 	// goroutine.
 	M, P, OldP, GoidCache uint32
 
