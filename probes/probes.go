@@ -97,7 +97,7 @@ func New(log *zap.Logger, config Config) (*Probes, error) {
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
-	p.watch = newWatcher(log, inspector, maps["targets"], p.uprobes)
+	p.watch = newWatcher(log, inspector, p.processes.collection.Maps, p.uprobes)
 	return p, nil
 }
 

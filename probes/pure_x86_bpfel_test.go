@@ -67,7 +67,8 @@ type pureConn struct {
 	Misses     uint8
 	Recorded   uint8
 	Extra      uint8
-	Pad        [7]uint8
+	Blind      uint8
+	Pad        [6]uint8
 	Line       [256]int8
 	StatusLine [16]int8
 }
@@ -183,9 +184,10 @@ type pureStart uint32
 
 const (
 	pureStartSTART_NOTHING  pureStart = 0
-	pureStartSTART_MORE     pureStart = 1
-	pureStartSTART_REQUEST  pureStart = 2
-	pureStartSTART_RESPONSE pureStart = 3
+	pureStartSTART_UNSEEN   pureStart = 1
+	pureStartSTART_MORE     pureStart = 2
+	pureStartSTART_REQUEST  pureStart = 3
+	pureStartSTART_RESPONSE pureStart = 4
 )
 
 type pureStat uint32

@@ -75,7 +75,8 @@ type socketConn struct {
 	Misses     uint8
 	Recorded   uint8
 	Extra      uint8
-	Pad        [7]uint8
+	Blind      uint8
+	Pad        [6]uint8
 	Line       [256]int8
 	StatusLine [16]int8
 }

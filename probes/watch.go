@@ -42,6 +42,7 @@ type watcher struct {
 	log       *zap.Logger
 	inspector *discover.Inspector
 	targets   *ebpf.Map
+	cgroups   cgroupWatch
 	uprobes   *uprobes
 	notify    func(Lifecycle)
 	programs  chan uint32
@@ -50,9 +51,10 @@ type watcher struct {
 	watched, gone, unreadable, full, backlog, goUnknown, noProbe atomic.Uint64
 }
 
-func newWatcher(log *zap.Logger, inspector *discover.Inspector, targets *ebpf.Map, u *uprobes) *watcher {
+func newWatcher(log *zap.Logger, inspector *discover.Inspector, maps map[string]*ebpf.Map, u *uprobes) *watcher {
 	return &watcher{
-		log: log, inspector: inspector, targets: targets, uprobes: u,
+		log: log, inspector: inspector, targets: maps["targets"], uprobes: u,
+		cgroups:  cgroupWatch{ids: maps["watched_cgroups"], known: make(map[string]bool)},
 		notify:   func(Lifecycle) {},
 		programs: make(chan uint32, maxPrograms),
 		layouts:  layoutCache{known: make(map[fileKey]layoutResult)},
@@ -171,6 +173,9 @@ func (w *watcher) enter(t discover.Target, settle time.Duration) {
 		return
 	}
 	w.watched.Add(1)
+	if w.inspector.Rules().ChooseCgroup(t.Facts) {
+		w.cgroups.add(t.Cgroups)
+	}
 	// It may have ended meanwhile: then nobody else would take it out again.
 	if _, err := os.Stat(fmt.Sprintf("/proc/%d", t.PID)); errors.Is(err, os.ErrNotExist) {
 		_ = w.targets.Delete(t.PID)

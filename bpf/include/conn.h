@@ -61,7 +61,8 @@ struct conn {
 	__u8 misses;	 /* turns that began with nothing known */
 	__u8 recorded;	 /* the newest request is given to user space */
 	__u8 extra;	 /* it has had several messages in one segment, of which one is counted here */
-	__u8 pad[7];
+	__u8 blind;	 /* bytes passed unseen where an answer may have begun */
+	__u8 pad[6];
 	char line[RESCUE_LINE];
 	char status_line[STATUS_LINE];
 };

@@ -63,6 +63,22 @@ __noinline int message_end(struct hook *h, struct conn *c, struct stream *st)
 	return 0;
 }
 
+/*
+ * Bytes passed that no hook showed, and an answer may have begun in them: how the
+ * waiting requests ended is not known. User space is told so by the loss.
+ */
+static __always_inline void answer_unseen(struct conn *c, __u32 dir)
+{
+	if (!carries_responses(c, dir) || !c->unanswered)
+		return;
+	c->blind = 1;
+	c->lost++;
+	c->unanswered = 0;
+	c->line_len = 0;
+	request_close(c->request);
+	c->request = 0;
+}
+
 /* A server request becomes a possible parent, served by the running task. */
 __noinline int request_serve(struct hook *h, struct conn *c, bool sampled)
 {

@@ -167,17 +167,29 @@ static __always_inline int on_send_early(struct sock *sk, const struct iov_iter 
 	return segment(&h, c, st);
 }
 
+/* Accounts for bytes after the last that a hook showed (splice). */
+static __always_inline void stream_catch_up(struct sock *sk, struct conn *c, struct hook *h,
+					    struct stream *st)
+{
+	__u32 seq = h->dir == DIR_IN ? read_seq(sk) : write_seq(sk);
+
+	/* Our FIN has a number too, and is not told from a byte here. */
+	if (st->synced && (__s32)(seq - st->next_seq) > 1)
+		stream_pass(h, c, st, seq - st->next_seq);
+}
+
 /* The connection is gone, and with it whatever is unfinished on it. */
 static __always_inline int conn_close(struct sock *sk, struct conn *c, struct hook *h)
 {
 	struct stream *responses = stream_of(c, h->dir);
 
+	stream_catch_up(sk, c, h, responses);
 	if (responses->framing == FRAMING_UNTIL_TURN)
 		message_end(h, c, responses);
 	request_close(c->request);
 	c->request = 0;
 	responses->last_ns = h->now;
-	if (responses->announced || (c->unanswered && (c->records & 1)))
+	if (responses->announced || (c->unanswered && (c->records & 1)) || (c->blind && c->recorded))
 		message_put(h, c, responses, WHAT(EVENT_CLOSE, 0), 0);
 	else if (c->unanswered && keep_errors)
 		rescue(h, c, responses, WHAT(EVENT_CLOSE, 0));

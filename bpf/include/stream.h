@@ -80,9 +80,11 @@ static __always_inline void stream_pass(struct hook *h, struct conn *c, struct s
 			st->left = 0;
 			message_end(h, c, st);
 		}
-	} else if (st->framing == FRAMING_HEAD) {
+	} else if (st->framing == FRAMING_HEAD || st->framing == FRAMING_BOUNDARY) {
 		st->framing = FRAMING_BOUNDARY;
 		st->held = 0;
+		stat_add(STAT_NO_BUFFER);
+		answer_unseen(c, h->dir);
 	}
 }
 

@@ -66,7 +66,7 @@ __noinline int head_load(struct hook *h, struct stream *st, __u64 connection)
 	got = buffer_load(h->slot, at, h->skip, want);
 	if (!got) {
 		stat_add(STAT_NO_BUFFER);
-		return START_NOTHING;
+		return START_UNSEEN;
 	}
 	s->len = at + got;
 	start = http_start(h->slot, s->len);
@@ -157,7 +157,9 @@ __noinline int head(struct hook *h, struct conn *c, struct stream *st, bool turn
 		st->bytes = 0;
 	}
 	start = head_load(h, st, c->id);
-	if (start == START_NOTHING)
+	if (start == START_UNSEEN)
+		answer_unseen(c, h->dir);
+	if (start == START_NOTHING || start == START_UNSEEN)
 		return head_missed(h, c, st, turned);
 	if (!s->info.end && s->len < HEAD_MAX) {
 		held_put(s, c->id, h->dir);

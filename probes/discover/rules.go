@@ -196,6 +196,22 @@ func (r Rules) Match(facts Facts) (watched bool, reason string) {
 	return true, "every process is watched"
 }
 
+// ChooseCgroup reports whether the rules include the process for its cgroup's
+// sake, so that whatever else starts there is wanted too.
+func (r Rules) ChooseCgroup(facts Facts) bool {
+	chosen := false
+	for _, rule := range r.list {
+		if rule.key != "cgroup" || !rule.matches(facts) {
+			continue
+		}
+		if rule.exclude {
+			return false
+		}
+		chosen = true
+	}
+	return chosen
+}
+
 func (r rule) matches(facts Facts) bool {
 	switch r.key {
 	case "pid":

@@ -2,8 +2,8 @@
 // know to tell the goroutines of a Go program apart: where the running
 // goroutine's structure (runtime.g) hangs off the thread, where in it the ids
 // of the goroutine and of its creator are, which ids are not used yet, and how
-// the one probe that cannot be
-// avoided gets from a net/http client connection to its file descriptor.
+// the one probe that cannot be avoided gets from a net/http client connection to
+// its file descriptor.
 //
 // The net/http client writes requests from a goroutine of each connection, not
 // from the one that asked. The probe at net/http.(*persistConn).roundTrip runs

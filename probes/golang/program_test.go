@@ -29,6 +29,7 @@ func (s shape) String() string {
 
 var (
 	static      = shape{name: "static", args: []string{"-ldflags=-s -w"}}
+	unoptimized = shape{name: "unoptimized", args: []string{"-gcflags=all=-N -l"}}
 	externalPIE = shape{name: "external-pie", cgo: true,
 		args: []string{"-buildmode=pie", "-ldflags=-s -w -linkmode=external"}}
 )
@@ -42,7 +43,7 @@ var shapes = []shape{
 	{name: "external", cgo: true, args: []string{"-ldflags=-s -w -linkmode=external"}},
 	externalPIE,
 	{name: "tls-variables", cgo: true, args: []string{"-tags=tlsvars", "-ldflags=-s -w"}},
-	{name: "unoptimized", args: []string{"-gcflags=all=-N -l"}},
+	unoptimized,
 }
 
 // otherShapes has the oldest toolchain, the last one that keeps the start of the
@@ -53,7 +54,7 @@ func otherShapes() []shape {
 	if testing.Short() {
 		return []shape{static.with("go1.21.13"), externalPIE.with("go1.25.14")}
 	}
-	others := []shape{static.with("go1.27.4")}
+	others := []shape{static.with("go1.27.4"), unoptimized.with("go1.21.13")}
 	for _, toolchain := range []string{"go1.21.13", "go1.23.12", "go1.25.14"} {
 		others = append(others, static.with(toolchain), externalPIE.with(toolchain))
 	}
@@ -139,9 +140,9 @@ func TestARM64(t *testing.T) {
 	for _, s := range []shape{
 		{name: "static"},
 		{name: "pie", args: []string{"-buildmode=pie"}},
-		{name: "unoptimized", args: []string{"-gcflags=all=-N -l"}},
+		unoptimized,
 		{name: "static", toolchain: oldest},
-		{name: "unoptimized", toolchain: oldest, args: []string{"-gcflags=all=-N -l"}},
+		unoptimized.with(oldest),
 	} {
 		t.Run(s.String(), func(t *testing.T) { checkARM64(t, s) })
 	}

@@ -11,7 +11,8 @@
 
 enum start {
 	START_NOTHING,
-	START_MORE, /* could be one: too few bytes to say */
+	START_UNSEEN, /* the hook does not show the bytes */
+	START_MORE,   /* could be one: too few bytes to say */
 	START_REQUEST,
 	START_RESPONSE,
 };
