@@ -109,6 +109,17 @@ __noinline int request_serve(struct hook *h, struct conn *c, bool sampled)
 	return 0;
 }
 
+/* From here on bytes of the answer count, even if no hook shows any of them. */
+static __always_inline void answer_awaited(struct hook *h, struct conn *c)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)h->sk;
+
+	if (h->dir != DIR_OUT || h->no_seq || c->in.synced)
+		return;
+	c->in.synced = 1;
+	c->in.next_seq = BPF_CORE_READ(tp, copied_seq);
+}
+
 /* The head of a request is complete in scratch; `extra`: another one follows in this segment. */
 __noinline int request_begin(struct hook *h, struct conn *c, struct stream *st, bool extra)
 {
@@ -129,6 +140,7 @@ __noinline int request_begin(struct hook *h, struct conn *c, struct stream *st, 
 	c->tgid = h->tgid;
 	c->writer = h->tid;
 	c->request_ns = st->first_ns;
+	answer_awaited(h, c);
 	message_addresses(&s->msg, h->sk);
 	sampled = request_identity(h, c, st->head_seq);
 	/* Where answers may be out of step with what is counted here, user space pairs

@@ -64,6 +64,12 @@ static __always_inline enum transport sock_transport(struct sock *sk)
 	return TRANSPORT_OTHER;
 }
 
+/* The fields of a TCP socket are beyond struct sock, so not to be read through it. */
+static __always_inline __u32 write_seq(struct sock *sk)
+{
+	return BPF_CORE_READ((struct tcp_sock *)sk, write_seq);
+}
+
 static __always_inline void v4_mapped(__u8 *out, __be32 addr)
 {
 	out[10] = 0xff;
