@@ -66,8 +66,12 @@ func StartAgent(ctx context.Context, s *Scene, c AgentConfig) (*Agent, error) {
 	if c.Endpoint != "" {
 		env = append(env, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.Endpoint)
 	}
+	binary, err := filepath.Abs(c.Binary) // it runs in the scene's directory
+	if err != nil {
+		return nil, err
+	}
 	process, err := s.StartOutside(Command{
-		Name: "clew", Path: c.Binary, Args: c.Args, Env: append(env, c.Env...), Stdout: c.Stdout,
+		Name: "clew", Path: binary, Args: c.Args, Env: append(env, c.Env...), Stdout: c.Stdout,
 	})
 	if err != nil {
 		return nil, err
