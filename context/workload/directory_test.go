@@ -54,7 +54,25 @@ func start(t *testing.T, dir string, environ []string, name string, args ...stri
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = stdin.Close(); _ = command.Process.Kill(); _ = command.Wait() })
+	executed(t, command.Process.Pid)
 	return uint32(command.Process.Pid)
+}
+
+// executed waits until the exec is complete. Start returns when the kernel has
+// closed the old program's files, which is before it tells the new one's command
+// line; the exec event that the agent goes by comes after.
+func executed(t *testing.T, pid int) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(line) > 0 {
+			return
+		}
+	}
+	t.Fatalf("process %d has no command line", pid)
 }
 
 func TestRealPrograms(t *testing.T) {
