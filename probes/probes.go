@@ -206,7 +206,8 @@ func (p *Probes) sweep() {
 	oldest := p.clock.monotonic() - uint64(staleRequest)
 	var r socketRequest
 	for slot := uint32(0); slot < p.requests.MaxEntries(); slot++ {
-		if p.requests.Lookup(slot, &r) != nil || r.Id == 0 || r.StartedNs > oldest {
+		// 0 is free; 1 is being filled (REQUEST_CLAIMED), with the last one's time.
+		if p.requests.Lookup(slot, &r) != nil || r.Id <= 1 || r.StartedNs > oldest {
 			continue
 		}
 		if p.requests.Put(slot, socketRequest{}) == nil {

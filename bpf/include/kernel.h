@@ -53,7 +53,6 @@ enum { BPF_RB_AVAIL_DATA = 0 };
 #define IPPROTO_TCP 6
 
 /* include/net/tcp_states.h */
-#define TCP_SYN_SENT 2
 #define TCP_FIN_WAIT1 4
 #define TCP_CLOSE 7
 #define TCP_LAST_ACK 9

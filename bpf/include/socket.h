@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * What every family of triggers calls: on_recv, on_send, on_send_early and
- * on_state. They differ only in how the kernel tells them of a send.
+ * What every family of triggers calls: on_recv, on_send, on_send_early, on_state
+ * and on_destroy. They differ only in how the kernel tells them of a send.
  */
 #ifndef CLEW_SOCKET_H
 #define CLEW_SOCKET_H
