@@ -86,6 +86,9 @@ type conversation struct {
 	settling bool
 	// opaque says that the connection speaks another protocol by now.
 	opaque bool
+
+	// link is there if the connection is followed frame by frame.
+	link *link
 }
 
 func (v *conversation) push(c *call) {

@@ -43,6 +43,12 @@ type Options struct {
 	// Sampler decides for requests that the kernel did not see by themselves,
 	// as the kernel does for the others.
 	Sampler traceparent.Sampler
+	// KeepErrors and KeepSlow (0: off) say which unsampled exchanges are kept even
+	// so. For HTTP the kernel decides it.
+	KeepErrors bool
+	KeepSlow   time.Duration
+	// Statement says what of a query's text is recorded.
+	Statement Statement
 	// Entered, if set, is told of every request that brings a trace context
 	// into a process, as soon as it begins: ParentID is what its head says.
 	Entered func(pid uint32, trace Trace)
@@ -68,6 +74,15 @@ type Conversations struct {
 	exchange Exchange
 	counters counters
 }
+
+// Statement says what is recorded of the text of database queries.
+type Statement uint8
+
+const (
+	StatementSanitized Statement = iota // without the values in it
+	StatementOff
+	StatementRaw // as it is: it may hold what users typed
+)
 
 // New returns Conversations that hand finished exchanges to o.Emit.
 func New(o Options) *Conversations {
@@ -100,7 +115,8 @@ func (s *Conversations) Handle(m *Message) {
 		if m.Part == PartClose {
 			return
 		}
-		v = s.open(m)
+		v = s.open()
+		s.table[m.Connection] = v
 	}
 	v.active = m.Last
 	if m.Lost != v.lost {
@@ -120,13 +136,12 @@ func (s *Conversations) Handle(m *Message) {
 	}
 }
 
-func (s *Conversations) open(m *Message) *conversation {
+// open makes room for one more connection.
+func (s *Conversations) open() *conversation {
 	if len(s.table) >= s.options.Limits.Connections {
 		s.makeRoom()
 	}
-	v := new(conversation)
-	s.table[m.Connection] = v
-	return v
+	return new(conversation)
 }
 
 // makeRoom forgets the quietest of a few connections: maps are walked from a
@@ -145,6 +160,9 @@ func (s *Conversations) makeRoom() {
 		}
 	}
 	s.flush(s.table[quietest], tableFull)
+	if l := s.table[quietest].link; l != nil {
+		l.voidAll(tableFull)
+	}
 	delete(s.table, quietest)
 }
 

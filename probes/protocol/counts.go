@@ -20,6 +20,8 @@ const (
 	endUnseen   // the end of its response never came
 	stray       // a response whose request was not seen
 	unknownPart
+	gap    // bytes with the begins of frames in them went by unseen
+	gaveUp // connections that repeatedly stopped making sense
 	numOutcomes
 )
 
@@ -39,6 +41,8 @@ var outcomes = [numOutcomes]struct{ outcome, reason string }{
 	endUnseen:   {"dropped", "end_unseen"},
 	stray:       {"dropped", "response_without_request"},
 	unknownPart: {"dropped", "unknown_part"},
+	gap:         {"dropped", "bytes_unseen"},
+	gaveUp:      {"dropped", "connection_given_up"},
 }
 
 // counters are written by one goroutine and read by any.

@@ -43,9 +43,9 @@ func readCases(tb testing.TB) (preamble []string, cases []*exchangeCase) {
 			preamble = append(preamble, line)
 			continue
 		case strings.HasPrefix(line, ">"):
-			c.request = append(c.request, wire(tb, line[1:])...)
+			c.request = append(c.request, crlf(tb, line[1:])...)
 		case strings.HasPrefix(line, "<"):
-			c.response = append(c.response, wire(tb, line[1:])...)
+			c.response = append(c.response, crlf(tb, line[1:])...)
 		case line == "server" || line == "client":
 			side = line
 			continue
@@ -63,7 +63,7 @@ func readCases(tb testing.TB) (preamble []string, cases []*exchangeCase) {
 
 // wire turns a line of the file into bytes: CR LF at its end unless it ends in a
 // backslash, \xNN for the byte NN.
-func wire(tb testing.TB, line string) []byte {
+func crlf(tb testing.TB, line string) []byte {
 	tb.Helper()
 	line, open := strings.CutSuffix(strings.TrimPrefix(line, " "), `\`)
 	if !open {

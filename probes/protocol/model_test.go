@@ -24,8 +24,8 @@ type model struct {
 	serial  []string // requests of clients that wait, answered
 }
 
-// link is one connection of the model.
-type link struct {
+// hop is one connection of the model.
+type hop struct {
 	id       uint64
 	pipeline bool
 	waiting  []int // numbers of requests that wait for their response
@@ -34,7 +34,7 @@ type link struct {
 
 func (m *model) chance(p float64) bool { return m.rand.Float64() < p }
 
-func (m *model) emit(l *link, message Message) {
+func (m *model) emit(l *hop, message Message) {
 	if m.chance(m.loss) {
 		l.lost++
 		return
@@ -46,7 +46,7 @@ func (m *model) emit(l *link, message Message) {
 }
 
 // send writes requests in one segment.
-func (m *model) send(l *link) {
+func (m *model) send(l *hop) {
 	n := 1
 	if l.pipeline && m.chance(0.6) {
 		n += m.rand.IntN(4)
@@ -77,7 +77,7 @@ func (m *model) send(l *link) {
 }
 
 // answer writes the next responses in one segment.
-func (m *model) answer(l *link) {
+func (m *model) answer(l *hop) {
 	count := 1
 	if m.chance(0.3) {
 		count += m.rand.IntN(len(l.waiting))
@@ -105,7 +105,7 @@ func (m *model) answer(l *link) {
 }
 
 // rescue reports an exchange that the kernel kept to itself until it was over.
-func (m *model) rescue(l *link) {
+func (m *model) rescue(l *hop) {
 	m.next++
 	m.emit(l, Message{Part: PartRequest, Rescued: true, Truncated: true, Bytes: 900,
 		Head: fmt.Appendf(nil, "GET /?n=%d& HTTP/1.1\r\nHost: ", m.next), Trace: Trace{TraceID: [16]byte{1}, SpanID: [8]byte{1}}})
@@ -113,7 +113,7 @@ func (m *model) rescue(l *link) {
 		Head: fmt.Appendf(nil, "HTTP/1.1 500 No\r\nX-Number: %d\r\n\r\n", m.next)})
 }
 
-func (m *model) step(l *link) {
+func (m *model) step(l *hop) {
 	m.clock = m.clock.Add(time.Millisecond)
 	limit := 1
 	if l.pipeline {
@@ -132,16 +132,16 @@ func (m *model) step(l *link) {
 // play runs the model for so many steps and returns its records.
 func play(seed uint64, steps int, loss float64, capture int) *model {
 	m := &model{rand: rand.New(rand.NewPCG(seed, 1)), clock: epoch, loss: loss, capture: capture}
-	var links []*link
+	var links []*hop
 	for i := range 6 {
-		links = append(links, &link{id: uint64(i), pipeline: i%2 == 1})
+		links = append(links, &hop{id: uint64(i), pipeline: i%2 == 1})
 	}
 	for range steps {
 		l := links[m.rand.IntN(len(links))]
 		m.step(l)
 		if m.chance(0.002) {
 			m.emit(l, Message{Part: PartClose})
-			*l = link{id: l.id + 100, pipeline: l.pipeline}
+			*l = hop{id: l.id + 100, pipeline: l.pipeline}
 		}
 	}
 	for _, l := range links {
@@ -251,7 +251,7 @@ func TestPairingLossEverywhere(t *testing.T) {
 // more than the exchanges it touches may be missing.
 func TestPairingRecovers(t *testing.T) {
 	m := &model{rand: rand.New(rand.NewPCG(1, 1)), clock: epoch, capture: 4096}
-	l := &link{id: 1}
+	l := &hop{id: 1}
 	for range 200 {
 		m.send(l)
 		m.answer(l)

@@ -3,7 +3,10 @@
 //
 // It is a pure leaf: bytes and times in, values out, no kernel, no network, no
 // clock. A protocol is one file of this package, a test beside it and one line
-// in the table of protocols.
+// in a table of protocols. There are two, since what the kernel must know differs:
+// of HTTP it follows the framing, because a request is a parent until its answer
+// ends, and gives Messages; of databases and brokers it recognises the first
+// bytes, and gives Segments that are cut into frames here.
 package protocol
 
 import (
@@ -102,11 +105,20 @@ type Name struct {
 	Tentative bool
 }
 
+// Kind is what an exchange is to OpenTelemetry, where its role does not tell.
+type Kind uint8
+
+const (
+	KindOfRole   Kind = iota // client or server
+	KindProducer             // it hands a message to a broker
+	KindConsumer             // a broker hands it a message
+)
+
 // Exchange is one request and what became of it.
 type Exchange struct {
-	PID  uint32
-	TID  uint32
-	Role Role
+	PID, TID uint32
+	Role     Role
+	Kind     Kind
 
 	Start     time.Time
 	FirstByte time.Time // of the response; zero when none came

@@ -104,6 +104,9 @@ func (s *Conversations) close(v *conversation, m *Message) {
 		s.finish(c, m.Last)
 		s.release(v, c)
 	}
+	if v.link != nil {
+		v.link.closed(m.Last)
+	}
 	delete(s.table, m.Connection)
 }
 
@@ -153,6 +156,13 @@ func (s *Conversations) finish(c *call, end time.Time) {
 func (s *Conversations) Expire(now time.Time) {
 	l := s.options.Limits
 	for id, v := range s.table {
+		if v.link != nil {
+			v.link.expire(now)
+			if v.link.depth == 0 && now.Sub(v.active) > l.Stream {
+				delete(s.table, id)
+			}
+			continue
+		}
 		if v.first == nil {
 			// One that lost records must remember how many, or it would be
 			// doubted again at its next request.
