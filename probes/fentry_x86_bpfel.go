@@ -76,7 +76,9 @@ type fentryConn struct {
 	Recorded   uint8
 	Extra      uint8
 	Blind      uint8
-	Pad        [6]uint8
+	Wire       uint8
+	Doubts     uint8
+	Pad        [4]uint8
 	Line       [256]int8
 	StatusLine [16]int8
 }
@@ -161,6 +163,7 @@ type fentryScratch struct {
 		FirstNs    uint64
 		LastNs     uint64
 		Bytes      uint64
+		Position   uint64
 		Trace      struct {
 			_        structs.HostLayout
 			TraceId  [16]uint8
@@ -177,7 +180,9 @@ type fentryScratch struct {
 		Role       uint8
 		Evidence   uint8
 		Flags      uint8
-		Pad        [7]uint8
+		Pad        uint8
+		TailLen    uint16
+		Pad2       uint32
 	}
 	Head [8192]uint8
 	Info struct {
@@ -253,8 +258,9 @@ const (
 	fentryStatSTAT_AMBIGUOUS             fentryStat = 24
 	fentryStatSTAT_MULTIPLEXED           fentryStat = 25
 	fentryStatSTAT_NO_GOROUTINE          fentryStat = 26
-	fentryStatSTAT_NO_HANDOFF            fentryStat = 27
-	fentryStatSTAT_COUNT                 fentryStat = 28
+	fentryStatSTAT_SEGMENT               fentryStat = 27
+	fentryStatSTAT_NO_HANDOFF            fentryStat = 28
+	fentryStatSTAT_COUNT                 fentryStat = 29
 )
 
 type fentryTarget struct {

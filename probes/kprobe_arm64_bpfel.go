@@ -76,7 +76,9 @@ type kprobeConn struct {
 	Recorded   uint8
 	Extra      uint8
 	Blind      uint8
-	Pad        [6]uint8
+	Wire       uint8
+	Doubts     uint8
+	Pad        [4]uint8
 	Line       [256]int8
 	StatusLine [16]int8
 }
@@ -161,6 +163,7 @@ type kprobeScratch struct {
 		FirstNs    uint64
 		LastNs     uint64
 		Bytes      uint64
+		Position   uint64
 		Trace      struct {
 			_        structs.HostLayout
 			TraceId  [16]uint8
@@ -177,7 +180,9 @@ type kprobeScratch struct {
 		Role       uint8
 		Evidence   uint8
 		Flags      uint8
-		Pad        [7]uint8
+		Pad        uint8
+		TailLen    uint16
+		Pad2       uint32
 	}
 	Head [8192]uint8
 	Info struct {
@@ -253,8 +258,9 @@ const (
 	kprobeStatSTAT_AMBIGUOUS             kprobeStat = 24
 	kprobeStatSTAT_MULTIPLEXED           kprobeStat = 25
 	kprobeStatSTAT_NO_GOROUTINE          kprobeStat = 26
-	kprobeStatSTAT_NO_HANDOFF            kprobeStat = 27
-	kprobeStatSTAT_COUNT                 kprobeStat = 28
+	kprobeStatSTAT_SEGMENT               kprobeStat = 27
+	kprobeStatSTAT_NO_HANDOFF            kprobeStat = 28
+	kprobeStatSTAT_COUNT                 kprobeStat = 29
 )
 
 type kprobeTarget struct {

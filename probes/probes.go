@@ -158,18 +158,28 @@ func (p *Probes) Ready() error {
 	return nil
 }
 
-// Run hands over messages and lifecycle events, in the order of the kernel and
-// from one goroutine, until ctx ends and the ring is empty.
-func (p *Probes) Run(ctx context.Context, message func(*protocol.Message), lifecycle func(Lifecycle)) error {
+// Sinks receive what the kernel tells, in its order and from one goroutine. All
+// are required. What they are given is used again when they return.
+type Sinks struct {
+	Message   func(*protocol.Message)
+	Segment   func(*protocol.Segment)
+	Lifecycle func(Lifecycle)
+
+	message protocol.Message // being handed over
+	segment protocol.Segment
+}
+
+// Run hands over what the kernel tells until ctx ends and the ring is empty.
+func (p *Probes) Run(ctx context.Context, out Sinks) error {
 	p.clock.set()
-	p.watch.notify = lifecycle
+	p.watch.notify = out.Lifecycle
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		p.watch.run(ctx, &p.running)
 	}()
 	go p.tend(ctx)
-	err := p.read(ctx, message)
+	err := p.read(ctx, &out)
 	<-done
 	return err
 }

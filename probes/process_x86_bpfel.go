@@ -81,6 +81,7 @@ type processScratch struct {
 		FirstNs    uint64
 		LastNs     uint64
 		Bytes      uint64
+		Position   uint64
 		Trace      struct {
 			_        structs.HostLayout
 			TraceId  [16]uint8
@@ -97,7 +98,9 @@ type processScratch struct {
 		Role       uint8
 		Evidence   uint8
 		Flags      uint8
-		Pad        [7]uint8
+		Pad        uint8
+		TailLen    uint16
+		Pad2       uint32
 	}
 	Head [8192]uint8
 	Info struct {
@@ -173,8 +176,9 @@ const (
 	processStatSTAT_AMBIGUOUS             processStat = 24
 	processStatSTAT_MULTIPLEXED           processStat = 25
 	processStatSTAT_NO_GOROUTINE          processStat = 26
-	processStatSTAT_NO_HANDOFF            processStat = 27
-	processStatSTAT_COUNT                 processStat = 28
+	processStatSTAT_SEGMENT               processStat = 27
+	processStatSTAT_NO_HANDOFF            processStat = 28
+	processStatSTAT_COUNT                 processStat = 29
 )
 
 type processTarget struct {

@@ -68,7 +68,9 @@ type pureConn struct {
 	Recorded   uint8
 	Extra      uint8
 	Blind      uint8
-	Pad        [6]uint8
+	Wire       uint8
+	Doubts     uint8
+	Pad        [4]uint8
 	Line       [256]int8
 	StatusLine [16]int8
 }
@@ -118,6 +120,7 @@ type pureScratch struct {
 		FirstNs    uint64
 		LastNs     uint64
 		Bytes      uint64
+		Position   uint64
 		Trace      struct {
 			_        structs.HostLayout
 			TraceId  [16]uint8
@@ -134,7 +137,9 @@ type pureScratch struct {
 		Role       uint8
 		Evidence   uint8
 		Flags      uint8
-		Pad        [7]uint8
+		Pad        uint8
+		TailLen    uint16
+		Pad2       uint32
 	}
 	Head [8192]uint8
 	Info struct {
@@ -220,8 +225,9 @@ const (
 	pureStatSTAT_AMBIGUOUS             pureStat = 24
 	pureStatSTAT_MULTIPLEXED           pureStat = 25
 	pureStatSTAT_NO_GOROUTINE          pureStat = 26
-	pureStatSTAT_NO_HANDOFF            pureStat = 27
-	pureStatSTAT_COUNT                 pureStat = 28
+	pureStatSTAT_SEGMENT               pureStat = 27
+	pureStatSTAT_NO_HANDOFF            pureStat = 28
+	pureStatSTAT_COUNT                 pureStat = 29
 )
 
 // Names of all BPF objects in the ELF.

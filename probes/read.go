@@ -21,16 +21,15 @@ const ringTick = 20 * time.Millisecond
 
 // read hands over records until ctx ends. Then it detaches, so that no more come,
 // and hands over those still in the ring.
-func (p *Probes) read(ctx context.Context, message func(*protocol.Message)) error {
+func (p *Probes) read(ctx context.Context, out *Sinks) error {
 	var record ringbuf.Record
-	var m protocol.Message
 	detached := false
 	p.ring.SetDeadline(time.Now().Add(ringTick))
 	for {
 		err := p.ring.ReadInto(&record)
 		switch {
 		case err == nil:
-			p.dispatch(record.RawSample, &m, message)
+			p.dispatch(record.RawSample, out)
 			continue
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return fmt.Errorf("read ring buffer: %w", err)
@@ -44,7 +43,7 @@ func (p *Probes) read(ctx context.Context, message func(*protocol.Message)) erro
 	}
 }
 
-func (p *Probes) dispatch(raw []byte, m *protocol.Message, message func(*protocol.Message)) {
+func (p *Probes) dispatch(raw []byte, out *Sinks) {
 	if len(raw) >= int(unsafe.Sizeof(processLifecycle{})) || len(raw) >= int(unsafe.Sizeof(socketMessage{})) {
 		switch socketEventKind(*(*uint32)(unsafe.Pointer(&raw[0]))) {
 		case socketEventKindEVENT_EXEC:
@@ -56,9 +55,14 @@ func (p *Probes) dispatch(raw []byte, m *protocol.Message, message func(*protoco
 		case socketEventKindEVENT_EXIT:
 			p.lifecycle(Exit, raw)
 			return
+		case socketEventKindEVENT_ASK, socketEventKindEVENT_ANSWER:
+			if m := &out.segment; p.segment(raw, m) {
+				out.Segment(m)
+				return
+			}
 		default:
-			if p.message(raw, m) {
-				message(m)
+			if m := &out.message; p.message(raw, m) {
+				out.Message(m)
 				return
 			}
 		}
@@ -109,19 +113,58 @@ func (p *Probes) message(raw []byte, m *protocol.Message) bool {
 		Head:       raw[size : size+int(r.HeadLen)],
 	}
 	if part == protocol.PartRequest {
-		m.Trace = protocol.Trace{
-			TraceID:  r.Trace.TraceId,
-			SpanID:   r.Trace.SpanId,
-			ParentID: r.Trace.ParentId,
-			Sampled:  r.Flags&socketMessageFlagsMESSAGE_SAMPLED != 0,
-			Evidence: protocol.Evidence(r.Evidence),
-		}
-		if m.Unix = r.Flags&socketMessageFlagsMESSAGE_UNIX != 0; !m.Unix {
-			m.Local = endpoint(r.Local, r.LocalPort)
-			m.Remote = endpoint(r.Remote, r.RemotePort)
-		}
+		m.Trace, m.Endpoints = r.trace(), r.endpoints()
 	}
 	return true
+}
+
+// segment decodes a record in place, likewise.
+func (p *Probes) segment(raw []byte, m *protocol.Segment) bool {
+	size := int(unsafe.Sizeof(socketMessage{}))
+	if len(raw) < size {
+		return false
+	}
+	r := (*socketMessage)(unsafe.Pointer(&raw[0]))
+	if len(raw) < size+int(r.HeadLen) || r.TailLen > r.HeadLen {
+		return false
+	}
+	bytes := raw[size : size+int(r.HeadLen)]
+	*m = protocol.Segment{
+		Connection: r.Connection,
+		PID:        r.Tgid,
+		TID:        r.Tid,
+		Role:       protocol.Role(r.Role),
+		ToServer:   r.Kind == socketEventKindEVENT_ASK,
+		Time:       p.clock.wall(r.FirstNs),
+		Position:   r.Position,
+		Size:       r.Bytes,
+		Lost:       r.Lost,
+		Endpoints:  r.endpoints(),
+		Head:       bytes[:len(bytes)-int(r.TailLen)],
+		Tail:       bytes[len(bytes)-int(r.TailLen):],
+	}
+	if m.ToServer {
+		m.Trace = r.trace()
+	}
+	return uint64(len(bytes)) <= m.Size
+}
+
+func (r *socketMessage) trace() protocol.Trace {
+	return protocol.Trace{
+		TraceID:  r.Trace.TraceId,
+		SpanID:   r.Trace.SpanId,
+		ParentID: r.Trace.ParentId,
+		Sampled:  r.Flags&socketMessageFlagsMESSAGE_SAMPLED != 0,
+		Evidence: protocol.Evidence(r.Evidence),
+	}
+}
+
+func (r *socketMessage) endpoints() (e protocol.Endpoints) {
+	if e.Unix = r.Flags&socketMessageFlagsMESSAGE_UNIX != 0; !e.Unix {
+		e.Local = endpoint(r.Local, r.LocalPort)
+		e.Remote = endpoint(r.Remote, r.RemotePort)
+	}
+	return e
 }
 
 func endpoint(addr [16]byte, port uint16) netip.AddrPort {

@@ -76,7 +76,9 @@ type socketConn struct {
 	Recorded   uint8
 	Extra      uint8
 	Blind      uint8
-	Pad        [6]uint8
+	Wire       uint8
+	Doubts     uint8
+	Pad        [4]uint8
 	Line       [256]int8
 	StatusLine [16]int8
 }
@@ -88,9 +90,11 @@ const (
 	socketEventKindEVENT_RESPONSE socketEventKind = 2
 	socketEventKindEVENT_END      socketEventKind = 3
 	socketEventKindEVENT_CLOSE    socketEventKind = 4
-	socketEventKindEVENT_EXEC     socketEventKind = 5
-	socketEventKindEVENT_FORK     socketEventKind = 6
-	socketEventKindEVENT_EXIT     socketEventKind = 7
+	socketEventKindEVENT_ASK      socketEventKind = 5
+	socketEventKindEVENT_ANSWER   socketEventKind = 6
+	socketEventKindEVENT_EXEC     socketEventKind = 7
+	socketEventKindEVENT_FORK     socketEventKind = 8
+	socketEventKindEVENT_EXIT     socketEventKind = 9
 )
 
 type socketEvidence uint8
@@ -192,6 +196,7 @@ type socketMessage struct {
 	FirstNs    uint64
 	LastNs     uint64
 	Bytes      uint64
+	Position   uint64
 	Trace      struct {
 		_        structs.HostLayout
 		TraceId  [16]uint8
@@ -208,7 +213,9 @@ type socketMessage struct {
 	Role       socketRole
 	Evidence   socketEvidence
 	Flags      socketMessageFlags
-	Pad        [7]uint8
+	Pad        uint8
+	TailLen    uint16
+	Pad2       uint32
 }
 
 type socketMessageFlags uint8
@@ -317,8 +324,9 @@ const (
 	socketStatSTAT_AMBIGUOUS             socketStat = 24
 	socketStatSTAT_MULTIPLEXED           socketStat = 25
 	socketStatSTAT_NO_GOROUTINE          socketStat = 26
-	socketStatSTAT_NO_HANDOFF            socketStat = 27
-	socketStatSTAT_COUNT                 socketStat = 28
+	socketStatSTAT_SEGMENT               socketStat = 27
+	socketStatSTAT_NO_HANDOFF            socketStat = 28
+	socketStatSTAT_COUNT                 socketStat = 29
 )
 
 type socketTarget struct {

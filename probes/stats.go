@@ -18,6 +18,7 @@ func stats() map[socketStat]stat {
 		socketStatSTAT_REQUEST:               {"seen", "request"},
 		socketStatSTAT_RESPONSE:              {"seen", "response"},
 		socketStatSTAT_RECORD:                {"kept", "record"},
+		socketStatSTAT_SEGMENT:               {"kept", "segment"},
 		socketStatSTAT_RESCUED:               {"kept", "rescued"},
 		socketStatSTAT_RESYNC:                {"seen", "resynchronised"},
 		socketStatSTAT_UNSAMPLED:             {"dropped", "unsampled"},

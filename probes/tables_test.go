@@ -2,6 +2,7 @@ package probes
 
 import (
 	"testing"
+	"unsafe"
 
 	"github.com/clewtrace/clew/probes/protocol"
 )
@@ -62,17 +63,22 @@ func TestNumbersAgree(t *testing.T) {
 // Garbage from the ring is counted, and nothing else.
 func TestMalformedRecords(t *testing.T) {
 	p := &Probes{}
-	var m protocol.Message
+	out := &Sinks{
+		Message: func(*protocol.Message) { t.Error("a message was made") },
+		Segment: func(*protocol.Segment) { t.Error("a segment was made") },
+	}
 	for _, raw := range [][]byte{nil, {1}, make([]byte, 7), make([]byte, 4096), {1, 0, 0, 0}, append([]byte{5}, make([]byte, 100)...)} {
-		p.dispatch(raw, &m, func(*protocol.Message) { t.Errorf("%d bytes made a message", len(raw)) })
+		p.dispatch(raw, out)
 	}
-	head := make([]byte, 168)
-	head[0] = byte(socketEventKindEVENT_REQUEST)
-	for i := range head[8:] {
-		head[8+i] = 0xff // a head longer than the record
+	for _, kind := range []socketEventKind{socketEventKindEVENT_REQUEST, socketEventKindEVENT_ASK, socketEventKindEVENT_ANSWER} {
+		record := make([]byte, unsafe.Sizeof(socketMessage{}))
+		record[0] = byte(kind)
+		for i := range record[8:] {
+			record[8+i] = 0xff // a head longer than the record
+		}
+		p.dispatch(record, out)
 	}
-	p.dispatch(head, &m, func(*protocol.Message) { t.Error("a record cut short made a message") })
-	if got := p.malformed.Load(); got != 7 {
-		t.Errorf("%d of 7 records counted as malformed", got)
+	if got := p.malformed.Load(); got != 9 {
+		t.Errorf("%d of 9 records counted as malformed", got)
 	}
 }

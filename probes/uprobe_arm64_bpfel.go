@@ -69,6 +69,7 @@ type uprobeScratch struct {
 		FirstNs    uint64
 		LastNs     uint64
 		Bytes      uint64
+		Position   uint64
 		Trace      struct {
 			_        structs.HostLayout
 			TraceId  [16]uint8
@@ -85,7 +86,9 @@ type uprobeScratch struct {
 		Role       uint8
 		Evidence   uint8
 		Flags      uint8
-		Pad        [7]uint8
+		Pad        uint8
+		TailLen    uint16
+		Pad2       uint32
 	}
 	Head [8192]uint8
 	Info struct {
@@ -161,8 +164,9 @@ const (
 	uprobeStatSTAT_AMBIGUOUS             uprobeStat = 24
 	uprobeStatSTAT_MULTIPLEXED           uprobeStat = 25
 	uprobeStatSTAT_NO_GOROUTINE          uprobeStat = 26
-	uprobeStatSTAT_NO_HANDOFF            uprobeStat = 27
-	uprobeStatSTAT_COUNT                 uprobeStat = 28
+	uprobeStatSTAT_SEGMENT               uprobeStat = 27
+	uprobeStatSTAT_NO_HANDOFF            uprobeStat = 28
+	uprobeStatSTAT_COUNT                 uprobeStat = 29
 )
 
 type uprobeTarget struct {

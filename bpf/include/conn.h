@@ -23,7 +23,8 @@ enum framing {
 };
 
 struct stream {
-	__u64 left;	/* FRAMING_LENGTH: bytes to come; FRAMING_CHUNKED: the last five bytes */
+	__u64 left;	/* FRAMING_LENGTH: bytes to come; FRAMING_CHUNKED: the last five bytes;
+			 * of a wire: position of the next byte */
 	__u64 first_ns; /* first byte of the message */
 	__u64 last_ns;	/* its last byte so far */
 	__u64 bytes;	/* of the message so far */
@@ -62,7 +63,9 @@ struct conn {
 	__u8 recorded;	 /* the newest request is given to user space */
 	__u8 extra;	 /* it has had several messages in one segment, of which one is counted here */
 	__u8 blind;	 /* bytes passed unseen where an answer may have begun */
-	__u8 pad[6];
+	__u8 wire;	 /* enum wire: what it speaks if not HTTP */
+	__u8 doubts;	 /* how often its protocol or role was given up */
+	__u8 pad[4];
 	char line[RESCUE_LINE];
 	char status_line[STATUS_LINE];
 };

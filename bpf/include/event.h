@@ -22,6 +22,8 @@ enum event_kind {
 	EVENT_RESPONSE,	   /* struct message, then the head's bytes */
 	EVENT_END,	   /* struct message: the response announced before is complete */
 	EVENT_CLOSE,	   /* struct message: the connection is gone */
+	EVENT_ASK,	   /* struct message, then bytes that a client sent, and the last of them */
+	EVENT_ANSWER,	   /* struct message, then bytes that a server sent, and the last of them */
 	EVENT_EXEC,	   /* struct lifecycle */
 	EVENT_FORK,	   /* struct lifecycle */
 	EVENT_EXIT,	   /* struct lifecycle */
@@ -65,7 +67,8 @@ struct message {
 	__u64 connection; /* unique for the life of the agent */
 	__u64 first_ns;	  /* CLOCK_MONOTONIC, first byte */
 	__u64 last_ns;	  /* last byte seen so far */
-	__u64 bytes;	  /* seen so far, head and body */
+	__u64 bytes;	  /* seen so far, head and body; EVENT_ASK, EVENT_ANSWER: of this piece */
+	__u64 position;	  /* EVENT_ASK, EVENT_ANSWER: of the first byte in its direction */
 	struct trace trace;
 	__u8 local[16], remote[16]; /* IPv4 as v4-mapped IPv6 */
 	__u32 tid;
@@ -75,7 +78,9 @@ struct message {
 	enum role role;
 	enum evidence evidence;
 	enum message_flags flags;
-	__u8 pad[7];
+	__u8 pad;
+	__u16 tail_len; /* so many of the bytes behind are the last of the piece, not the first */
+	__u32 pad2;
 };
 
 struct lifecycle {

@@ -129,7 +129,7 @@ __noinline int message_put(struct hook *h, struct conn *c, struct stream *st, __
 	m->flags = what >> 8;
 	if (h->no_seq)
 		m->flags |= MESSAGE_UNIX;
-	if (kind != EVENT_REQUEST) {
+	if (kind == EVENT_RESPONSE || kind == EVENT_END || kind == EVENT_CLOSE) {
 		__builtin_memset(&m->trace, 0, sizeof(m->trace));
 		__builtin_memset(m->local, 0, 32);
 		m->evidence = EVIDENCE_NONE;

@@ -121,9 +121,13 @@ static __always_inline __u64 inherited_request(__u32 tgid)
 	return 0;
 }
 
+/* Instead of the descriptor, for task_request: */
+#define FD_OF_DATABASE (-2) /* whoever asks writes itself, or a goroutine started for it does */
+#define FD_OF_BROKER (-3)   /* goroutines of the client's own may write for many */
+
 /*
  * The request that the running task serves now, and what says so; 0: unknown.
- * Global, see buffer_from_registers.
+ * `fd` is what it writes to. Global, see buffer_from_registers.
  */
 __noinline __u64 task_request(__u32 tgid, __s32 fd, __u8 *evidence)
 {
@@ -138,7 +142,10 @@ __noinline __u64 task_request(__u32 tgid, __s32 fd, __u8 *evidence)
 		 * some request: only the handoff says for whom. */
 		if ((t->flags & TARGET_GO_NET_HTTP) && fd >= 0)
 			id = handoff_take(tgid, fd);
-		return id ? id : goroutine_request(tgid, !(t->flags & TARGET_GO_NET_HTTP));
+		if (id)
+			return id;
+		return goroutine_request(tgid, fd == FD_OF_DATABASE || (fd != FD_OF_BROKER &&
+									!(t->flags & TARGET_GO_NET_HTTP)));
 	}
 	if (t->flags & TARGET_GO_UNKNOWN)
 		return 0;

@@ -12,6 +12,15 @@
 
 #include "scratch.h"
 
+/* What bytes at the start of a turn are. */
+enum start {
+	START_NOTHING,
+	START_UNSEEN, /* the hook does not show the bytes */
+	START_MORE,   /* could be one: too few bytes to say */
+	START_REQUEST,
+	START_RESPONSE,
+};
+
 #define ONES 0x0101010101010101ULL
 #define LOWS 0x7f7f7f7f7f7f7f7fULL
 #define CASE 0x2020202020202020ULL

@@ -108,11 +108,13 @@ static __always_inline int on_send(struct sock *sk, int n)
 	return segment(&h, c, &c->out);
 }
 
-static __always_inline bool request_may_begin(struct hook *h)
+static __always_inline bool request_may_begin(struct hook *h, const struct conn *c)
 {
-	int n = buffer_load(h->slot, 0, 0, h->n < 32 ? h->n : 32);
+	int n = buffer_load(h->slot, 0, 0, h->n < WIRE_START ? h->n : WIRE_START);
 	int start = n > 0 ? http_start(h->slot, n) : START_NOTHING;
 
+	if (start == START_NOTHING && n > 0 && c->role == ROLE_UNKNOWN)
+		start = WIRE_START_OF(wire_start(h->slot, n, wire_size(h)));
 	return start == START_REQUEST || start == START_MORE;
 }
 
@@ -155,7 +157,7 @@ static __always_inline int on_send_early(struct sock *sk, const struct iov_iter 
 	if (!s->buf.readable)
 		return 0;
 	h.n = BPF_CORE_READ(it, count);
-	if (st->framing != FRAMING_HEAD && !request_may_begin(&h))
+	if (st->framing != FRAMING_HEAD && !c->wire && !request_may_begin(&h, c))
 		return 0;
 	h.early = 1;
 	return segment(&h, c, st);
@@ -185,7 +187,8 @@ static __always_inline int conn_close(struct sock *sk, struct conn *c, struct ho
 	request_close(c->request);
 	c->request = 0;
 	responses->last_ns = h->now;
-	if (responses->announced || (c->unanswered && (c->records & 1)) || (c->blind && c->recorded))
+	if (responses->announced || (c->unanswered && (c->records & 1)) || (c->blind && c->recorded) ||
+	    c->wire)
 		message_put(h, c, responses, WHAT(EVENT_CLOSE, 0), 0);
 	else if (c->unanswered && keep_errors)
 		rescue(h, c, responses, WHAT(EVENT_CLOSE, 0));

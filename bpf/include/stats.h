@@ -38,6 +38,7 @@ enum stat {
 	STAT_AMBIGUOUS,		    /* no parent: several requests could have been it */
 	STAT_MULTIPLEXED,	    /* no parent: the thread is known to serve several at once */
 	STAT_NO_GOROUTINE,	    /* a Go program whose goroutine could not be read */
+	STAT_SEGMENT,		    /* sends and receives of databases and brokers, given to user space */
 	STAT_NO_HANDOFF,	    /* a Go client connection of a kind whose descriptor is not found */
 	STAT_COUNT,
 };

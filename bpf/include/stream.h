@@ -72,6 +72,11 @@ __noinline int body(struct hook *h, struct stream *st)
 /* Bytes that no hook showed. */
 static __always_inline void stream_pass(struct hook *h, struct conn *c, struct stream *st, __u32 gap)
 {
+	if (c->wire) { /* user space sees it by the position */
+		st->left += gap;
+		stat_add(STAT_NO_BUFFER);
+		return;
+	}
 	st->bytes += gap;
 	if (st->framing == FRAMING_LENGTH) {
 		if (gap < st->left) {

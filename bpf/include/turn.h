@@ -8,6 +8,7 @@
 
 #include "held.h"
 #include "stream.h"
+#include "wire.h"
 
 /* A connection whose first turns all begin with nothing known is left alone. */
 #define MISSES_MAX 16
@@ -16,18 +17,6 @@
 
 /* Heads in a row that contradict the role: one may be a body, three are not. */
 #define ROLE_DOUBT 3
-
-/* What was taken for the roles of a connection was not: begin anew. */
-static __always_inline void conn_forget(struct conn *c)
-{
-	stat_add(STAT_RESYNC);
-	request_close(c->request);
-	c->request = 0;
-	c->role = ROLE_UNKNOWN;
-	c->unanswered = 0;
-	c->misses = 0;
-	c->lost++; /* what user space still waits for does not come */
-}
 
 /* Not the start of anything known. */
 static __always_inline int head_missed(struct hook *h, struct conn *c, struct stream *st, bool turned)
@@ -159,6 +148,8 @@ __noinline int head(struct hook *h, struct conn *c, struct stream *st, bool turn
 	start = head_load(h, st, c->id);
 	if (start == START_UNSEEN)
 		answer_unseen(c, h->dir);
+	if (start == START_NOTHING && turned && !at && c->role == ROLE_UNKNOWN && wire_found(h, c))
+		return 0; /* segment() goes on with it */
 	if (start == START_NOTHING || start == START_UNSEEN)
 		return head_missed(h, c, st, turned);
 	if (!s->info.end && s->len < HEAD_MAX) {
@@ -235,9 +226,9 @@ __noinline int segment(struct hook *h, struct conn *c, struct stream *st)
 		return 0;
 	c->last_dir = h->dir + 1;
 	for (int i = 0; i < STEPS_MAX; i++)
-		if (!h->n || !step(h, c, st, turned))
+		if (c->wire || !h->n || !step(h, c, st, turned))
 			break;
-	return 0;
+	return c->wire ? wire_segment(h, c, st, turned) : 0;
 }
 
 #endif

@@ -164,7 +164,9 @@ func (a *agent) run(ctx context.Context) error {
 	}
 	start(&source, working, a.spans.run)
 	start(&source, working, func(ctx context.Context) error {
-		return a.probes.Run(ctx, a.spans.message, a.lifecycle)
+		return a.probes.Run(ctx, probes.Sinks{
+			Message: a.spans.message, Segment: a.spans.segment, Lifecycle: a.lifecycle,
+		})
 	})
 
 	var cause error

@@ -8,6 +8,7 @@ import (
 	"github.com/clewtrace/clew/context/traceparent"
 	"github.com/clewtrace/clew/export"
 	"github.com/clewtrace/clew/probes/discover"
+	"github.com/clewtrace/clew/probes/protocol"
 )
 
 // config is everything that the environment can say about a run. Flags say how
@@ -24,6 +25,7 @@ type config struct {
 	keepErrors      bool                // CLEW_KEEP_ERRORS
 	keepSlow        time.Duration       // CLEW_KEEP_SLOW; 0 keeps none for being slow
 	captureHeaders  []string            // CLEW_CAPTURE_HEADERS, lower case
+	statement       protocol.Statement  // CLEW_DB_STATEMENT
 
 	exporter string          // OTEL_TRACES_EXPORTER: otlp, console or none
 	endpoint string          // where otlp goes, for people to read

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/clewtrace/clew/context/traceparent"
+	"github.com/clewtrace/clew/probes/protocol"
 )
 
 func TestEmptyEnvironment(t *testing.T) {
@@ -41,6 +42,8 @@ func TestGoodValues(t *testing.T) {
 		"slow":               {[]string{"CLEW_KEEP_SLOW=250ms"}, func(c config) bool { return c.keepSlow == 250*time.Millisecond }},
 		"slow off":           {[]string{"CLEW_KEEP_SLOW=0"}, func(c config) bool { return c.keepSlow == 0 }},
 		"headers":            {[]string{"CLEW_CAPTURE_HEADERS=X-Tenant, x-request-id,"}, func(c config) bool { return slices.Equal(c.captureHeaders, []string{"x-tenant", "x-request-id"}) }},
+		"statement off":      {[]string{"CLEW_DB_STATEMENT=off"}, func(c config) bool { return c.statement == protocol.StatementOff }},
+		"statement raw":      {[]string{"CLEW_DB_STATEMENT=raw"}, func(c config) bool { return c.statement == protocol.StatementRaw }},
 		"port alone":         {[]string{"CLEW_METRICS_ADDR=9464"}, func(c config) bool { return c.metricsAddr == "127.0.0.1:9464" }},
 		"port with colon":    {[]string{"CLEW_METRICS_ADDR=:9464"}, func(c config) bool { return c.metricsAddr == "127.0.0.1:9464" }},
 		"every address":      {[]string{"CLEW_METRICS_ADDR=0.0.0.0:9464"}, func(c config) bool { return c.metricsAddr == "0.0.0.0:9464" }},
@@ -96,7 +99,7 @@ func TestBadValues(t *testing.T) {
 		{"CLEW_MEMORY_LIMIT=1MiB", "less than the agent needs"},
 		{"CLEW_MEMORY_LIMIT=99999999999GiB", "is not a size"},
 		{"CLEW_MEMORY_LIMIT=lots", "is not a size"},
-		{"CLEW_DB_STATEMENT=raw", "CLEW_DB_STATEMENT: not supported by this version"},
+		{"CLEW_DB_STATEMENT=all", `CLEW_DB_STATEMENT: "all" is not one of sanitized, off, raw`},
 		{"CLEW_CPU_BUDGET=1%", "CLEW_CPU_BUDGET: not supported by this version"},
 		{"OTEL_TRACES_EXPORTER=zipkin", `OTEL_TRACES_EXPORTER: "zipkin" is not one of otlp, console, none`},
 		{"OTEL_TRACES_SAMPLER=xray", "OTEL_TRACES_SAMPLER"},

@@ -27,10 +27,13 @@ func newSpans(c config, process func(uint32) *workload.Process, listens func(uin
 	s := &spans{}
 	s.assembler = assemble.New(assemble.Options{Process: process, Listens: listens, Emit: emit})
 	s.conversations = protocol.New(protocol.Options{
-		Headers: c.captureHeaders,
-		Sampler: c.sampler,
-		Entered: s.assembler.Entered,
-		Emit:    s.assembler.Handle,
+		Headers:    c.captureHeaders,
+		Sampler:    c.sampler,
+		KeepErrors: c.keepErrors,
+		KeepSlow:   c.keepSlow,
+		Statement:  c.statement,
+		Entered:    s.assembler.Entered,
+		Emit:       s.assembler.Handle,
 	})
 	return s
 }
@@ -40,6 +43,13 @@ func (s *spans) message(m *protocol.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conversations.Handle(m)
+}
+
+// segment takes a segment of the kernel.
+func (s *spans) segment(m *protocol.Segment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conversations.Segment(m)
 }
 
 // run lets time pass for the stages until ctx ends.

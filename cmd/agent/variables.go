@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/clewtrace/clew/probes/discover"
+	"github.com/clewtrace/clew/probes/protocol"
 )
 
 // variables is the table of all variables, in the order in which help and the
@@ -34,6 +35,8 @@ func clewVariables() []variable {
 			func(c *config, v string) error { return duration(&c.keepSlow, v) }},
 		{"CLEW_CAPTURE_HEADERS", "none", "names of HTTP headers to record, comma-separated; those that carry secrets are refused",
 			setHeaders},
+		{"CLEW_DB_STATEMENT", "sanitized", "what is recorded of the text of database queries: sanitized (no values), off, raw (all of it: it may hold what users typed)",
+			setStatement},
 		{"CLEW_METRICS_ADDR", "off", "where own metrics, health and profiles are served, such as 127.0.0.1:9464; no host means loopback",
 			setMetricsAddr},
 		{"CLEW_MEMORY_LIMIT", "256MiB", "soft limit of the agent's heap",
@@ -113,6 +116,18 @@ func setHeaders(c *config, value string) error {
 		c.captureHeaders = append(c.captureHeaders, name)
 	}
 	return nil
+}
+
+func setStatement(c *config, value string) error {
+	var name string
+	err := oneOf(&name, value, "sanitized", "off", "raw")
+	switch name {
+	case "off":
+		c.statement = protocol.StatementOff
+	case "raw":
+		c.statement = protocol.StatementRaw
+	}
+	return err
 }
 
 // setMetricsAddr puts an address without a host on loopback: profiles and

@@ -256,4 +256,3 @@ func FuzzWires(f *testing.F) {
 		}
 	})
 }
-

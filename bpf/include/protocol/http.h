@@ -9,14 +9,6 @@
 #include "../conn.h"
 #include "../scan.h"
 
-enum start {
-	START_NOTHING,
-	START_UNSEEN, /* the hook does not show the bytes */
-	START_MORE,   /* could be one: too few bytes to say */
-	START_REQUEST,
-	START_RESPONSE,
-};
-
 #define HTTP_METHOD_MAX 16 /* BASELINE-CONTROL; of the registry only UPDATEREDIRECTREF is longer */
 #define HTTP_VERSION WORD('H', 'T', 'T', 'P', '/', '1', '.', 0)
 

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Connections of databases and brokers. The kernel recognises what they speak by
+ * the first bytes of a turn, gives each request segment its place in a trace, and
+ * hands the bytes on, bounded: framing and meaning are user space's. A wrong guess
+ * costs copies, no more: user space looks closer.
+ */
+#ifndef CLEW_WIRE_H
+#define CLEW_WIRE_H
+
+#include "exchange.h"
+#include "protocol/amqp.h"
+#include "protocol/dns.h"
+#include "protocol/kafka.h"
+#include "protocol/memcached.h"
+#include "protocol/mongodb.h"
+#include "protocol/mysql.h"
+#include "protocol/nats.h"
+#include "protocol/postgresql.h"
+#include "protocol/redis.h"
+
+/*
+ * The table of protocols, asked in this order: name, function, and who writes
+ * requests. A function looks at the first `len` bytes in head of a segment that
+ * has `size`, and returns an enum start; START_MORE says that it is one of its
+ * own, of no telling direction.
+ */
+#define WIRES(X)                                        \
+	X(POSTGRESQL, postgresql_start, FD_OF_DATABASE) \
+	X(MYSQL, mysql_start, FD_OF_DATABASE)           \
+	X(REDIS, redis_start, FD_OF_DATABASE)           \
+	X(MEMCACHED, memcached_start, FD_OF_DATABASE)   \
+	X(MONGODB, mongodb_start, FD_OF_DATABASE)       \
+	X(KAFKA, kafka_start, FD_OF_BROKER)             \
+	X(AMQP, amqp_start, FD_OF_BROKER)               \
+	X(NATS, nats_start, FD_OF_BROKER)               \
+	X(DNS, dns_start, FD_OF_DATABASE)
+
+#define WIRE_NAME(name, start, fd) WIRE_##name,
+enum wire { WIRE_NONE, WIRES(WIRE_NAME) };
+
+/* The functions look no further than this. */
+#define WIRE_START 64
+/* Bytes copied of the end of a long piece: ends of results are told by it. */
+#define WIRE_TAIL 128
+/* Pieces of HEAD_MAX that are copied of a request: 16 KiB, as user space keeps of one. */
+#define WIRE_PIECES 4
+/* Request turns in a row that do not begin as they should: then another look. */
+#define WIRE_MISSES 8
+/* Protocols and roles given up on one connection: then it is left alone. */
+#define WIRE_DOUBTS 4
+
+#define WIRE_START_OF(found) ((found) & 0xff)
+#define WIRE_OF(found) ((found) >> 8)
+
+static __always_inline __u32 wire_size(const struct hook *h)
+{
+	return h->n < (1U << 31) ? h->n : 1U << 31;
+}
+
+/* What begins with the first `len` bytes of head? enum wire << 8 | enum start, or 0. */
+__noinline int wire_start(__u32 slot, __u32 len, __u32 size)
+{
+	struct scratch *s = scratch_get(slot);
+	int start;
+
+	if (!s)
+		return 0;
+#define WIRE_ASK(name, function, fd)    \
+	start = function(s, len, size); \
+	if (start != START_NOTHING)     \
+		return WIRE_##name << 8 | start;
+	WIRES(WIRE_ASK)
+	return 0;
+}
+
+static __always_inline __s32 wire_writer(__u8 wire)
+{
+#define WIRE_WRITER(name, function, fd) \
+	if (wire == WIRE_##name)        \
+		return fd;
+	WIRES(WIRE_WRITER)
+	return -1;
+}
+
+/*
+ * Requests and answers may look alike, as in Redis. The side with a port that the
+ * kernel gave it (net.ipv4.ip_local_port_range) does not answer.
+ */
+static __always_inline bool ports_deny(const struct message *m, bool client)
+{
+	bool local = m->local_port >= 32768, remote = m->remote_port >= 32768;
+
+	return local != remote && local != client;
+}
+
+/* Is the turn in scratch one of a protocol known? Then c->wire and c->role are set. */
+__noinline int wire_found(struct hook *h, struct conn *c)
+{
+	struct scratch *s = h ? scratch_get(h->slot) : 0;
+	int found;
+	bool client;
+
+	if (!s || !c || c->doubts >= WIRE_DOUBTS)
+		return 0;
+	found = wire_start(h->slot, s->len, wire_size(h));
+	if (WIRE_START_OF(found) != START_REQUEST && WIRE_START_OF(found) != START_RESPONSE)
+		return 0;
+	client = (WIRE_START_OF(found) == START_REQUEST) == (h->dir == DIR_OUT);
+	message_addresses(&s->msg, h->sk);
+	if (ports_deny(&s->msg, client))
+		return 0;
+	c->wire = WIRE_OF(found);
+	c->role = client ? ROLE_CLIENT : ROLE_SERVER;
+	c->misses = 0;
+	c->in.left = 0;
+	c->out.left = 0;
+	c->in.framing = FRAMING_BOUNDARY;
+	c->out.framing = FRAMING_BOUNDARY;
+	return 1;
+}
+
+/* What was taken for the roles or the protocol of a connection was not: begin anew. */
+static __always_inline void conn_forget(struct conn *c)
+{
+	stat_add(STAT_RESYNC);
+	request_close(c->request);
+	c->request = 0;
+	c->role = ROLE_UNKNOWN;
+	c->wire = WIRE_NONE;
+	c->unanswered = 0;
+	c->misses = 0;
+	c->doubts++;
+	c->lost++; /* what user space still waits for does not come */
+}
+
+/* A request turn begins in scratch: is it still what the connection spoke? */
+static __always_inline bool wire_fits(struct hook *h, struct conn *c, const struct scratch *s)
+{
+	int found = wire_start(h->slot, s->len, wire_size(h));
+
+	if (WIRE_OF(found) == c->wire && WIRE_START_OF(found) != START_RESPONSE) {
+		c->misses = 0;
+		return true;
+	}
+	if (++c->misses < WIRE_MISSES)
+		return true;
+	conn_forget(c);
+	return false;
+}
+
+/* Fixes the place in a trace of the request that may begin with this segment. */
+static __always_inline void wire_identity(struct hook *h, struct conn *c, struct scratch *s)
+{
+	__u32 seq = h->seq + (__u32)h->skip;
+
+	s->info.traceparents = 0;
+	s->buf.fd = wire_writer(c->wire);
+	s->msg.flags = request_identity(h, c, seq) ? MESSAGE_SAMPLED : 0;
+	__builtin_memcpy(&s->msg.trace, &c->trace, sizeof(c->trace));
+	s->msg.evidence = c->evidence;
+	c->writer = h->tid;
+	if (c->role == ROLE_CLIENT && local_marks && h->early && !h->no_seq)
+		mark_put(h->slot, seq);
+}
+
+/* Gives the next piece of the segment to user space; `rest`: all that is left of it. */
+__noinline int wire_piece(struct hook *h, struct conn *c, struct stream *st, __u32 kind, bool rest)
+{
+	struct scratch *s = h ? scratch_get(h->slot) : 0;
+	__u64 size;
+	__u32 got, want = HEAD_MAX, tail = 0;
+
+	if (!s || !c || !st)
+		return 0;
+	size = rest || h->n < HEAD_MAX ? h->n : HEAD_MAX;
+	if (size > HEAD_MAX) {
+		tail = size - (HEAD_MAX - WIRE_TAIL) < WIRE_TAIL ? 0 : WIRE_TAIL;
+		want = HEAD_MAX - WIRE_TAIL;
+	}
+	if (want > size)
+		want = size;
+	got = buffer_load(h->slot, 0, h->skip, want);
+	if (got != want) { /* the rest of it is not seen, nor its end */
+		tail = 0;
+		if (!got)
+			stat_add(STAT_NO_BUFFER);
+	}
+	if (got > HEAD_MAX - WIRE_TAIL && tail)
+		tail = 0; /* for the verifier: want was less */
+	if (tail)
+		tail = buffer_load(h->slot, got, h->skip + size - tail, tail);
+	s->msg.position = st->left;
+	s->msg.tail_len = tail;
+	st->bytes = size;
+	st->left += size;
+	h->skip += size;
+	h->n -= size;
+	stat_add(STAT_SEGMENT);
+	return message_put(h, c, st, WHAT(kind, s->msg.flags), got + tail);
+}
+
+/* A segment of a connection that is followed by user space. */
+__noinline int wire_segment(struct hook *h, struct conn *c, struct stream *st, bool turned)
+{
+	struct scratch *s = h ? scratch_get(h->slot) : 0;
+	__u32 kind = EVENT_ASK;
+
+	if (!s || !c || !st || !h->n)
+		return 0;
+	s->msg.flags = 0;
+	st->first_ns = h->now;
+	st->last_ns = h->now;
+	if (carries_responses(c, h->dir)) {
+		kind = EVENT_ANSWER;
+		if (turned)
+			response_threads(h, c);
+		__builtin_memset(&s->msg.trace, 0, sizeof(s->msg.trace));
+		s->msg.evidence = EVIDENCE_NONE;
+	} else {
+		if (turned) {
+			s->len = buffer_load(h->slot, 0, h->skip, h->n < WIRE_START ? h->n : WIRE_START);
+			if (s->len && !wire_fits(h, c, s))
+				return 0;
+		}
+	}
+	c->tgid = h->tgid;
+	message_addresses(&s->msg, h->sk);
+	if (kind == EVENT_ASK)
+		wire_identity(h, c, s);
+	for (int i = 1; i < WIRE_PIECES && h->n > HEAD_MAX && kind == EVENT_ASK; i++)
+		wire_piece(h, c, st, kind, false);
+	return wire_piece(h, c, st, kind, true);
+}
+
+#endif
