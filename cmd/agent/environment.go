@@ -139,8 +139,7 @@ func unknown(values map[string]string) problems {
 // planned holds names that are reserved and not built, so that setting one is
 // answered better than as a typing error.
 var planned = map[string]string{
-	"CLEW_CPU_BUDGET":   "the agent does not limit its own processor time yet; use the limits of the container or of systemd",
-	"CLEW_DB_STATEMENT": "database statements are not traced yet",
+	"CLEW_CPU_BUDGET": "the agent does not limit its own processor time yet; use the limits of the container or of systemd",
 }
 
 // nearest returns the known name that a mistyped one most likely stands for,
