@@ -233,8 +233,14 @@ func (a *attached) Close() error {
 // all of it.
 func loadError(err error) error {
 	var verifier *ebpf.VerifierError
-	if errors.As(err, &verifier) && len(verifier.Log) > 0 {
-		return fmt.Errorf("load: %w (%s)", verifier.Cause, verifier.Log[len(verifier.Log)-1])
+	if errors.As(err, &verifier) {
+		telling := ""
+		for _, line := range verifier.Log {
+			if !strings.HasPrefix(line, "processed ") { // how much work it was
+				telling = line
+			}
+		}
+		return fmt.Errorf("load: %w (%s)", verifier.Cause, telling)
 	}
 	return fmt.Errorf("load: %w", err)
 }
