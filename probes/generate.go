@@ -9,4 +9,4 @@ package probes
 //go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Wpadded -Werror" kprobe ../bpf/kprobe.bpf.c
 //go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Wpadded -Werror" -type lifecycle process ../bpf/process.bpf.c
 //go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Wpadded -Werror" uprobe ../bpf/go.bpf.c
-//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Wpadded -Werror" -output-suffix _test -type input -type result -type start pure ../bpf/test/pure.bpf.c
+//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64,arm64 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Wpadded -Werror" -output-suffix _test -type input -type result -type start -type wire pure ../bpf/test/pure.bpf.c

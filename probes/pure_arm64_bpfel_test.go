@@ -78,6 +78,7 @@ type pureConn struct {
 type pureInput struct {
 	_     structs.HostLayout
 	Len   uint32
+	Size  uint32
 	Bytes [4096]uint8
 }
 
@@ -108,6 +109,8 @@ type pureResult struct {
 	Parsed      uint32
 	RequestLine uint32
 	Status      uint32
+	Wire        pureWire
+	WireStart   pureStart
 }
 
 type pureScratch struct {
@@ -228,6 +231,21 @@ const (
 	pureStatSTAT_SEGMENT               pureStat = 27
 	pureStatSTAT_NO_HANDOFF            pureStat = 28
 	pureStatSTAT_COUNT                 pureStat = 29
+)
+
+type pureWire uint32
+
+const (
+	pureWireWIRE_NONE       pureWire = 0
+	pureWireWIRE_POSTGRESQL pureWire = 1
+	pureWireWIRE_MYSQL      pureWire = 2
+	pureWireWIRE_REDIS      pureWire = 3
+	pureWireWIRE_MEMCACHED  pureWire = 4
+	pureWireWIRE_MONGODB    pureWire = 5
+	pureWireWIRE_KAFKA      pureWire = 6
+	pureWireWIRE_AMQP       pureWire = 7
+	pureWireWIRE_NATS       pureWire = 8
+	pureWireWIRE_DNS        pureWire = 9
 )
 
 // Names of all BPF objects in the ELF.

@@ -35,7 +35,13 @@ func loadPureHelpers(t *testing.T) *pure {
 // read has the kernel look at the head of a message.
 func (p *pure) read(t *testing.T, head string) pureResult {
 	t.Helper()
-	in := pureInput{Len: uint32(len(head))}
+	return p.readOf(t, head, len(head))
+}
+
+// readOf does with the first bytes of a segment of that size.
+func (p *pure) readOf(t *testing.T, head string, size int) pureResult {
+	t.Helper()
+	in := pureInput{Len: uint32(len(head)), Size: uint32(size)}
 	copy(in.Bytes[:], head)
 	if err := p.objects.Inputs.Put(uint32(0), in); err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@
 
 #include "goroutine.h"
 #include "thread.h"
+#include "wires.h"
 
 /* With two threads that answer at random, 32 answers agree once in 4 billion runs. */
 #define MIXES_TRIAL 32
@@ -120,10 +121,6 @@ static __always_inline __u64 inherited_request(__u32 tgid)
 	stat_add(STAT_AMBIGUOUS);
 	return 0;
 }
-
-/* Instead of the descriptor, for task_request: */
-#define FD_OF_DATABASE (-2) /* whoever asks writes itself, or a goroutine started for it does */
-#define FD_OF_BROKER (-3)   /* goroutines of the client's own may write for many */
 
 /*
  * The request that the running task serves now, and what says so; 0: unknown.

@@ -81,7 +81,8 @@ static __always_inline int on_recv(struct sock *sk, int n, int flags)
 	buffer_from_registers(h.slot);
 	if (flags & MSG_TRUNC) /* TCP threw them away */
 		s->buf.readable = 0;
-	return segment(&h, c, &c->in);
+	segment(&h, c, &c->in);
+	return 0;
 }
 
 /* `n` bytes have been sent. */
@@ -105,7 +106,8 @@ static __always_inline int on_send(struct sock *sk, int n)
 	if (!h.no_seq)
 		h.seq = write_seq(sk) - n;
 	buffer_from_registers(h.slot);
-	return segment(&h, c, &c->out);
+	segment(&h, c, &c->out);
+	return 0;
 }
 
 static __always_inline bool request_may_begin(struct hook *h, const struct conn *c)
@@ -160,7 +162,8 @@ static __always_inline int on_send_early(struct sock *sk, const struct iov_iter 
 	if (st->framing != FRAMING_HEAD && !c->wire && !request_may_begin(&h, c))
 		return 0;
 	h.early = 1;
-	return segment(&h, c, st);
+	segment(&h, c, st);
+	return 0;
 }
 
 /*

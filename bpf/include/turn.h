@@ -228,7 +228,9 @@ __noinline int segment(struct hook *h, struct conn *c, struct stream *st)
 	for (int i = 0; i < STEPS_MAX; i++)
 		if (c->wire || !h->n || !step(h, c, st, turned))
 			break;
-	return c->wire ? wire_segment(h, c, st, turned) : 0;
+	if (c->wire)
+		wire_segment(h, c, st, turned);
+	return 0;
 }
 
 #endif

@@ -9,38 +9,8 @@
 #define CLEW_WIRE_H
 
 #include "exchange.h"
-#include "protocol/amqp.h"
-#include "protocol/dns.h"
-#include "protocol/kafka.h"
-#include "protocol/memcached.h"
-#include "protocol/mongodb.h"
-#include "protocol/mysql.h"
-#include "protocol/nats.h"
-#include "protocol/postgresql.h"
-#include "protocol/redis.h"
+#include "wires.h"
 
-/*
- * The table of protocols, asked in this order: name, function, and who writes
- * requests. A function looks at the first `len` bytes in head of a segment that
- * has `size`, and returns an enum start; START_MORE says that it is one of its
- * own, of no telling direction.
- */
-#define WIRES(X)                                        \
-	X(POSTGRESQL, postgresql_start, FD_OF_DATABASE) \
-	X(MYSQL, mysql_start, FD_OF_DATABASE)           \
-	X(REDIS, redis_start, FD_OF_DATABASE)           \
-	X(MEMCACHED, memcached_start, FD_OF_DATABASE)   \
-	X(MONGODB, mongodb_start, FD_OF_DATABASE)       \
-	X(KAFKA, kafka_start, FD_OF_BROKER)             \
-	X(AMQP, amqp_start, FD_OF_BROKER)               \
-	X(NATS, nats_start, FD_OF_BROKER)               \
-	X(DNS, dns_start, FD_OF_DATABASE)
-
-#define WIRE_NAME(name, start, fd) WIRE_##name,
-enum wire { WIRE_NONE, WIRES(WIRE_NAME) };
-
-/* The functions look no further than this. */
-#define WIRE_START 64
 /* Bytes copied of the end of a long piece: ends of results are told by it. */
 #define WIRE_TAIL 128
 /* Pieces of HEAD_MAX that are copied of a request: 16 KiB, as user space keeps of one. */
@@ -50,37 +20,9 @@ enum wire { WIRE_NONE, WIRES(WIRE_NAME) };
 /* Protocols and roles given up on one connection: then it is left alone. */
 #define WIRE_DOUBTS 4
 
-#define WIRE_START_OF(found) ((found) & 0xff)
-#define WIRE_OF(found) ((found) >> 8)
-
 static __always_inline __u32 wire_size(const struct hook *h)
 {
 	return h->n < (1U << 31) ? h->n : 1U << 31;
-}
-
-/* What begins with the first `len` bytes of head? enum wire << 8 | enum start, or 0. */
-__noinline int wire_start(__u32 slot, __u32 len, __u32 size)
-{
-	struct scratch *s = scratch_get(slot);
-	int start;
-
-	if (!s)
-		return 0;
-#define WIRE_ASK(name, function, fd)    \
-	start = function(s, len, size); \
-	if (start != START_NOTHING)     \
-		return WIRE_##name << 8 | start;
-	WIRES(WIRE_ASK)
-	return 0;
-}
-
-static __always_inline __s32 wire_writer(__u8 wire)
-{
-#define WIRE_WRITER(name, function, fd) \
-	if (wire == WIRE_##name)        \
-		return fd;
-	WIRES(WIRE_WRITER)
-	return -1;
 }
 
 /*

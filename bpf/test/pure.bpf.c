@@ -6,9 +6,11 @@
  */
 #include "../include/protocol/http.h"
 #include "../include/trace.h"
+#include "../include/wires.h"
 
 struct input {
-	__u32 len; /* 1 to HEAD_MAX */
+	__u32 len;  /* 1 to HEAD_MAX */
+	__u32 size; /* of the segment, of which they are the first */
 	__u8 bytes[HEAD_MAX];
 };
 
@@ -29,6 +31,8 @@ struct result {
 	__u32 parsed; /* the traceparent was valid */
 	__u32 request_line;
 	__u32 status;
+	enum wire wire;
+	enum start wire_start;
 };
 
 /*
@@ -48,7 +52,7 @@ int read_head(void *skb)
 	struct scratch *s = scratch_get(SLOT_TEST);
 	struct input *in;
 	struct result *r;
-	__u32 key = 0, len;
+	__u32 key = 0, len, found;
 
 	(void)skb;
 	in = bpf_map_lookup_elem(&inputs, &key);
@@ -67,6 +71,9 @@ int read_head(void *skb)
 	r->context = s->received;
 	r->request_line = http_request_line(s);
 	r->status = http_status(s);
+	found = wire_start(SLOT_TEST, len, in->size);
+	r->wire = WIRE_OF(found);
+	r->wire_start = WIRE_START_OF(found);
 	return 0;
 }
 
