@@ -104,6 +104,10 @@ func spanKind(k assemble.Kind) tracepb.Span_SpanKind {
 		return tracepb.Span_SPAN_KIND_SERVER
 	case assemble.KindClient:
 		return tracepb.Span_SPAN_KIND_CLIENT
+	case assemble.KindProducer:
+		return tracepb.Span_SPAN_KIND_PRODUCER
+	case assemble.KindConsumer:
+		return tracepb.Span_SPAN_KIND_CONSUMER
 	}
 	return tracepb.Span_SPAN_KIND_UNSPECIFIED
 }

@@ -116,7 +116,7 @@ func isComplete(spans []*assemble.Span) bool {
 		known[s.SpanID] = true
 	}
 	for _, s := range spans {
-		if s.Kind == assemble.KindClient && s.ParentID != ([8]byte{}) && !known[s.ParentID] {
+		if s.Kind.Outgoing() && s.ParentID != ([8]byte{}) && !known[s.ParentID] {
 			return false
 		}
 	}

@@ -52,7 +52,7 @@ func newJSONSpan(s *assemble.Span) *jsonSpan {
 		Sampled:    s.Sampled,
 		Service:    s.Process.Service,
 		Name:       s.Name,
-		Kind:       "server",
+		Kind:       s.Kind.String(),
 		Start:      s.Start.UTC(),
 		DurationNS: s.End.Sub(s.Start).Nanoseconds(),
 		Status:     "unset",
@@ -61,9 +61,6 @@ func newJSONSpan(s *assemble.Span) *jsonSpan {
 	}
 	if s.ParentID != ([8]byte{}) {
 		j.ParentSpanID = hex.EncodeToString(s.ParentID[:])
-	}
-	if s.Kind == assemble.KindClient {
-		j.Kind = "client"
 	}
 	if !s.FirstByte.IsZero() {
 		wait := s.FirstByte.Sub(s.Start).Nanoseconds()

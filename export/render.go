@@ -194,7 +194,7 @@ func (s *sheet) labelParts(n *node, most int) []part {
 	if n == s.guilty {
 		nameStyle = styleBold
 	}
-	if n.span.Kind == assemble.KindClient {
+	if n.span.Kind.Outgoing() {
 		name = "→ " + name
 		if peer := peerOf(n.span); peer != "" {
 			name += " " + printable(peer)
@@ -271,11 +271,11 @@ func (s *sheet) verdict() {
 	}
 	span := s.guilty.span
 	who := printable(span.Process.Service) + " "
-	if span.Kind == assemble.KindClient {
+	if span.Kind.Outgoing() {
 		who += "→ "
 	}
 	who += printable(span.Name)
-	if peer := peerOf(span); peer != "" && span.Kind == assemble.KindClient {
+	if peer := peerOf(span); peer != "" && span.Kind.Outgoing() {
 		who += " " + printable(peer)
 	}
 	line := ""

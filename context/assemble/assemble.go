@@ -87,10 +87,7 @@ func (a *Assembler) Handle(x *protocol.Exchange) {
 		a.counters.add(noIdentity)
 		return
 	}
-	kind := KindServer
-	if x.Role == protocol.RoleClient {
-		kind = KindClient
-	}
+	kind := kindOf(x)
 	process := a.options.Process(x.PID)
 	if process == nil {
 		a.counters.add(noProcess)
@@ -114,6 +111,18 @@ func (a *Assembler) Handle(x *protocol.Exchange) {
 	}
 	a.counters.add(result)
 	a.options.Emit(s)
+}
+
+func kindOf(x *protocol.Exchange) Kind {
+	switch {
+	case x.Role == protocol.RoleServer: // a broker, whose part in it is the same either way
+		return KindServer
+	case x.Kind == protocol.KindProducer:
+		return KindProducer
+	case x.Kind == protocol.KindConsumer:
+		return KindConsumer
+	}
+	return KindClient
 }
 
 // link sets the parent. Identity that contradicts itself makes an orphan: a
@@ -156,10 +165,11 @@ func (a *Assembler) name(s *Span, x *protocol.Exchange) outcome {
 // before it, so they are known by now.
 func (a *Assembler) doubles(x *protocol.Exchange, kind Kind, process *workload.Process) (outcome, bool) {
 	why, own := ownServer, false
-	if kind == KindClient {
-		why, own = ownClient, a.programs.ownClient(x, process)
-	} else {
+	switch kind {
+	case KindServer:
 		own = a.programs.ownServer(x.PID, process)
+	case KindClient, KindProducer:
+		why, own = ownClient, a.programs.ownClient(x, process)
 	}
 	return why, own && !a.parents.has(x.Trace.SpanID)
 }

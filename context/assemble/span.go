@@ -14,7 +14,27 @@ type Kind uint8
 const (
 	KindServer Kind = iota + 1
 	KindClient
+	KindProducer
+	KindConsumer
 )
+
+// Outgoing says whether the process began it: its parent, if any, is its own.
+func (k Kind) Outgoing() bool { return k == KindClient || k == KindProducer }
+
+// String returns the name of the kind in small letters.
+func (k Kind) String() string {
+	switch k {
+	case KindServer:
+		return "server"
+	case KindClient:
+		return "client"
+	case KindProducer:
+		return "producer"
+	case KindConsumer:
+		return "consumer"
+	}
+	return "unspecified"
+}
 
 // Span is a finished span, ready to be exported. It is not changed after the
 // assembler has handed it on.
