@@ -168,7 +168,11 @@ func (r *socketMessage) endpoints() (e protocol.Endpoints) {
 }
 
 func endpoint(addr [16]byte, port uint16) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom16(addr).Unmap(), port)
+	a := netip.AddrFrom16(addr).Unmap()
+	if a.IsUnspecified() {
+		return netip.AddrPort{} // a socket that sends to anybody
+	}
+	return netip.AddrPortFrom(a, port)
 }
 
 // lifecycle decodes a record about a process and lets the watcher deal with it.

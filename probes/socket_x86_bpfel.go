@@ -226,6 +226,7 @@ const (
 	socketMessageFlagsMESSAGE_RESCUED   socketMessageFlags = 4
 	socketMessageFlagsMESSAGE_SAMPLED   socketMessageFlags = 8
 	socketMessageFlagsMESSAGE_UNIX      socketMessageFlags = 16
+	socketMessageFlagsMESSAGE_DATAGRAM  socketMessageFlags = 32
 )
 
 type socketRequest struct {

@@ -147,6 +147,29 @@ __noinline int buffer_from_registers(__u32 slot)
 	return 0;
 }
 
+#define MMSGHDR_BYTES 64 /* struct mmsghdr: a struct user_msghdr, the bytes sent, padding */
+
+/*
+ * Fills the buffer of `slot` with message `index` of the sendmmsg under way.
+ * Returns how many messages it has; 0: it is none, or has no such message.
+ */
+__noinline int buffer_from_mmsg(__u32 slot, __u32 index)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct scratch *s = scratch_get(slot);
+	struct pt_regs *regs;
+
+	if (!s || (task->flags & (PF_KTHREAD | PF_IO_WORKER)))
+		return 0;
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	if (syscall_nr(regs) != NR_sendmmsg || index >= syscall_arg2(regs))
+		return 0;
+	s->buf.segments = 0;
+	s->buf.offset = 0;
+	buffer_from_user_msghdr(&s->buf, syscall_arg1(regs) + index * MMSGHDR_BYTES);
+	return syscall_arg2(regs);
+}
+
 /* Fills b from the iterator of a send that has not begun to copy. */
 static __always_inline void buffer_from_iter(struct buffer *b, const struct iov_iter *it)
 {

@@ -51,6 +51,7 @@ enum message_flags {
 	MESSAGE_RESCUED = 1 << 2,   /* unsampled, but an error or slow */
 	MESSAGE_SAMPLED = 1 << 3,
 	MESSAGE_UNIX = 1 << 4,
+	MESSAGE_DATAGRAM = 1 << 5,
 } __byte;
 
 /* Identity of a request: W3C trace context. */

@@ -114,7 +114,7 @@ static __always_inline void answer_awaited(struct hook *h, struct conn *c)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)h->sk;
 
-	if (h->dir != DIR_OUT || h->no_seq || c->in.synced)
+	if (h->dir != DIR_OUT || !has_seq(h) || c->in.synced)
 		return;
 	c->in.synced = 1;
 	c->in.next_seq = BPF_CORE_READ(tp, copied_seq);
@@ -160,7 +160,7 @@ __noinline int request_begin(struct hook *h, struct conn *c, struct stream *st, 
 	s->msg.flags = sampled ? MESSAGE_SAMPLED : 0;
 	if (c->role == ROLE_SERVER)
 		request_serve(h, c, sampled);
-	else if (local_marks && h->early && !h->no_seq)
+	else if (local_marks && h->early && has_seq(h))
 		mark_put(h->slot, st->head_seq);
 
 	c->line_len = 0;

@@ -16,6 +16,13 @@ enum {
 	DIR_OUT,
 };
 
+enum transport {
+	TRANSPORT_OTHER,
+	TRANSPORT_TCP,
+	TRANSPORT_UNIX,
+	TRANSPORT_UDP,
+};
+
 /*
  * Numbers only, no pointers: so it can be handed to global functions, which the
  * verifier looks at once each. With static ones it would follow every path from
@@ -28,11 +35,17 @@ struct hook {
 	__u64 n;    /* bytes after them */
 	__u32 slot, dir;
 	__u32 tgid, tid;
-	__u32 seq;    /* sequence number of the buffer's first byte */
-	__u32 no_seq; /* unix sockets have none */
-	__u32 early;  /* the bytes have not left yet */
-	__u32 target; /* enum target_flags of the process */
+	__u32 seq;	 /* sequence number of the buffer's first byte */
+	__u32 transport; /* enum transport */
+	__u32 early;	 /* the bytes have not left yet */
+	__u32 target;	 /* enum target_flags of the process */
 };
+
+/* Only TCP numbers its bytes. */
+static __always_inline bool has_seq(const struct hook *h)
+{
+	return h->transport == TRANSPORT_TCP;
+}
 
 static __always_inline struct stream *stream_of(struct conn *c, __u32 dir)
 {
@@ -45,23 +58,19 @@ static __always_inline bool carries_responses(const struct conn *c, __u32 dir)
 	return c->role == (dir == DIR_OUT ? ROLE_SERVER : ROLE_CLIENT);
 }
 
-enum transport {
-	TRANSPORT_OTHER,
-	TRANSPORT_TCP,
-	TRANSPORT_UNIX,
-};
-
 static __always_inline enum transport sock_transport(struct sock *sk)
 {
 	__u16 family = READ(sk, __sk_common.skc_family);
 
-	if (READ(sk, sk_type) != SOCK_STREAM)
-		return TRANSPORT_OTHER;
+	__u16 type = READ(sk, sk_type), protocol = READ(sk, sk_protocol);
+
 	if (family == AF_UNIX)
-		return TRANSPORT_UNIX;
-	if ((family == AF_INET || family == AF_INET6) && READ(sk, sk_protocol) == IPPROTO_TCP)
+		return type == SOCK_STREAM ? TRANSPORT_UNIX : TRANSPORT_OTHER;
+	if (family != AF_INET && family != AF_INET6)
+		return TRANSPORT_OTHER;
+	if (type == SOCK_STREAM && protocol == IPPROTO_TCP)
 		return TRANSPORT_TCP;
-	return TRANSPORT_OTHER;
+	return type == SOCK_DGRAM && protocol == IPPROTO_UDP ? TRANSPORT_UDP : TRANSPORT_OTHER;
 }
 
 /* The fields of a TCP socket are beyond struct sock, so not to be read through it. */
@@ -127,8 +136,10 @@ __noinline int message_put(struct hook *h, struct conn *c, struct stream *st, __
 	m->lost = c->lost;
 	m->role = c->role;
 	m->flags = what >> 8;
-	if (h->no_seq)
+	if (h->transport == TRANSPORT_UNIX)
 		m->flags |= MESSAGE_UNIX;
+	if (h->transport == TRANSPORT_UDP)
+		m->flags |= MESSAGE_DATAGRAM;
 	if (kind == EVENT_RESPONSE || kind == EVENT_END || kind == EVENT_CLOSE) {
 		__builtin_memset(&m->trace, 0, sizeof(m->trace));
 		__builtin_memset(m->local, 0, 32);

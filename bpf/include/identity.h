@@ -28,7 +28,7 @@ static __always_inline __u8 context_received(struct hook *h, struct scratch *s, 
 	else if (s->info.traceparents)
 		stat_add(STAT_MALFORMED_TRACEPARENT);
 
-	if (h->dir == DIR_OUT || !local_marks || h->no_seq)
+	if (h->dir == DIR_OUT || !local_marks || !has_seq(h))
 		return evidence;
 	/* Signed: another CPU may have laid a mark since this hook began. */
 	if ((__s64)(h->now - last_mark_ns) > (__s64)MARK_FRESH_NS)

@@ -6,7 +6,7 @@
 #ifndef CLEW_SOCKET_H
 #define CLEW_SOCKET_H
 
-#include "turn.h"
+#include "datagram.h"
 
 /* Fills h; returns the connection, or 0 if these bytes are none of ours. */
 static __always_inline struct conn *hook_open(struct hook *h, struct sock *sk, __u32 slot, __u32 dir)
@@ -28,7 +28,7 @@ static __always_inline struct conn *hook_open(struct hook *h, struct sock *sk, _
 	h->slot = slot;
 	h->dir = dir;
 	h->now = bpf_ktime_get_ns();
-	h->no_seq = transport == TRANSPORT_UNIX;
+	h->transport = transport;
 	return conn_make(sk);
 }
 
@@ -76,11 +76,13 @@ static __always_inline int on_recv(struct sock *sk, int n, int flags)
 	if (c->in.framing == FRAMING_OPAQUE)
 		return 0;
 	h.n = n;
-	if (!h.no_seq)
+	if (has_seq(&h))
 		h.seq = read_seq(sk) - n;
 	buffer_from_registers(h.slot);
 	if (flags & MSG_TRUNC) /* TCP threw them away */
 		s->buf.readable = 0;
+	if (h.transport == TRANSPORT_UDP)
+		return datagram(&h, c, s, &c->in);
 	segment(&h, c, &c->in);
 	return 0;
 }
@@ -89,12 +91,14 @@ static __always_inline int on_recv(struct sock *sk, int n, int flags)
 static __always_inline int on_send(struct sock *sk, int n)
 {
 	struct hook h = {};
+	struct scratch *s;
 	struct conn *c;
 
 	if (n <= 0)
 		return 0;
 	c = hook_open(&h, sk, SLOT_SEND, DIR_OUT);
-	if (!c)
+	s = scratch_get(SLOT_SEND);
+	if (!c || !s)
 		return 0;
 	stat_add(STAT_SEND);
 	if (c->out.framing == FRAMING_OPAQUE)
@@ -103,9 +107,11 @@ static __always_inline int on_send(struct sock *sk, int n)
 		h.now = c->copying_ns;
 	c->copying_ns = 0;
 	h.n = n;
-	if (!h.no_seq)
+	if (has_seq(&h))
 		h.seq = write_seq(sk) - n;
 	buffer_from_registers(h.slot);
+	if (h.transport == TRANSPORT_UDP)
+		return datagram(&h, c, s, &c->out);
 	segment(&h, c, &c->out);
 	return 0;
 }

@@ -222,7 +222,7 @@ __noinline int segment(struct hook *h, struct conn *c, struct stream *st)
 	turned = c->last_dir != h->dir + 1;
 	if (!c->id)
 		c->id = random_id(h->now);
-	if (!h->no_seq && !stream_place(h, c, st))
+	if (has_seq(h) && !stream_place(h, c, st))
 		return 0;
 	c->last_dir = h->dir + 1;
 	for (int i = 0; i < STEPS_MAX; i++)

@@ -102,7 +102,7 @@ static __always_inline void wire_identity(struct hook *h, struct conn *c, struct
 	__builtin_memcpy(&s->msg.trace, &c->trace, sizeof(c->trace));
 	s->msg.evidence = c->evidence;
 	c->writer = h->tid;
-	if (c->role == ROLE_CLIENT && local_marks && h->early && !h->no_seq)
+	if (c->role == ROLE_CLIENT && local_marks && h->early && has_seq(h))
 		mark_put(h->slot, seq);
 }
 

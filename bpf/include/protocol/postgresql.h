@@ -17,7 +17,7 @@ static __always_inline bool postgresql_follows(const struct scratch *s, __u32 at
 	__u8 c;
 
 	if (at >= len)
-		return true; /* not seen */
+		return true;		  /* not seen */
 	c = s->head[at & (HEAD_MAX - 1)]; /* masked for the verifier: len is less */
 	return c == 'B' || c == 'P' || c == 'D' || c == 'E' || c == 'S' || c == 'H' || c == 'C' || c == 'Q';
 }
