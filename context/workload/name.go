@@ -64,9 +64,13 @@ func executableName(s *subject) string {
 		base = path.Base(s.exe)
 	}
 	switch base {
-	case "", "busybox", "toybox", "coreutils":
-		if len(s.args) > 0 && s.args[0] != "" {
-			return path.Base(s.args[0])
+	case "", "busybox", "toybox", "coreutils", "redis-check-rdb", "valkey-check-rdb":
+		called, _, _ := strings.Cut(s.title, " ")
+		if len(s.args) > 0 {
+			called = s.args[0]
+		}
+		if called != "" {
+			return path.Base(called)
 		}
 	}
 	return base

@@ -189,6 +189,10 @@ func TestOtherNames(t *testing.T) {
 	if got := serviceName(busybox); got != "httpd" {
 		t.Errorf("busybox as httpd is named %q", got)
 	}
+	redis := &subject{exe: "/usr/bin/redis-check-rdb", title: "redis-server 127.0.0.1:6379", cwd: func() string { return "" }}
+	if got := serviceName(redis); got != "redis-server" {
+		t.Errorf("redis-server is named %q", got)
+	}
 	if got := serviceName(&subject{}); got != "" {
 		t.Errorf("nothing is named %q", got)
 	}
