@@ -41,13 +41,15 @@ type Config struct {
 type Happening uint8
 
 const (
-	Exec Happening = iota + 1 // it started a program
-	Fork                      // it was forked by Parent, a watched process
-	Exit                      // its last thread ended
+	Exec  Happening = iota + 1 // it started a program
+	Fork                       // it was forked by Parent, a watched process
+	Exit                       // its last thread ended
+	Found                      // it was running before it was watched
 )
 
 // Lifecycle is what the kernel tells of a process. Of an exec, Comm and Filename
-// are the kernel's own words, and all there is if the process is gone already.
+// are the kernel's own words, and all there is if the process is gone already. Of
+// a process that was found only the id is given.
 type Lifecycle struct {
 	Happening      Happening
 	PID, Parent    uint32
@@ -158,8 +160,9 @@ func (p *Probes) Ready() error {
 	return nil
 }
 
-// Sinks receive what the kernel tells, in its order and from one goroutine. All
-// are required. What they are given is used again when they return.
+// Sinks receive what the kernel tells, in its order and from one goroutine; only
+// what was found comes from another. All are required. What they are given is
+// used again when they return.
 type Sinks struct {
 	Message   func(*protocol.Message)
 	Segment   func(*protocol.Segment)

@@ -138,7 +138,7 @@ func (p *Probes) segment(raw []byte, m *protocol.Segment) bool {
 		Time:       p.clock.wall(r.FirstNs),
 		Position:   r.Position,
 		Size:       r.Bytes,
-		Lost:       r.Lost,
+		Datagram:   r.Flags&socketMessageFlagsMESSAGE_DATAGRAM != 0,
 		Endpoints:  r.endpoints(),
 		Head:       bytes[:len(bytes)-int(r.TailLen)],
 		Tail:       bytes[len(bytes)-int(r.TailLen):],

@@ -111,6 +111,7 @@ func (w *watcher) scan(ctx context.Context) {
 		err = w.inspector.InspectAll(ctx, pids, func(t discover.Target) {
 			if t.Watch {
 				w.enter(t, settleTime)
+				w.notify(Lifecycle{Happening: Found, PID: t.PID})
 			}
 		})
 	}

@@ -13,8 +13,8 @@
 
 /* Bytes copied of the end of a long piece: ends of results are told by it. */
 #define WIRE_TAIL 128
-/* Pieces of HEAD_MAX that are copied of a request: 16 KiB, as user space keeps of one. */
-#define WIRE_PIECES 4
+/* Pieces of HEAD_MAX that are copied of a request: 32 KiB, a batch of some 200 queries. */
+#define WIRE_PIECES 8
 /* Request turns in a row that do not begin as they should: then another look. */
 #define WIRE_MISSES 8
 /* Protocols and roles given up on one connection: then it is left alone. */

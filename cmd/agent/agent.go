@@ -190,6 +190,8 @@ func (a *agent) lifecycle(e probes.Lifecycle) {
 	switch e.Happening {
 	case probes.Exec:
 		a.workload.Start(workload.Exec{PID: e.PID, Parent: e.Parent, Comm: e.Comm, Filename: e.Filename, Time: e.Time})
+	case probes.Found:
+		a.workload.Find(e.PID)
 	case probes.Fork:
 		a.workload.Fork(e.Parent, e.PID)
 	case probes.Exit:

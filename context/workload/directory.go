@@ -108,6 +108,10 @@ func (d *Directory) Start(e Exec) {
 	d.put(&entry{pid: e.PID, facts: &f, later: !settled})
 }
 
+// Find enters a process that runs already, unless it is known. Read at its first
+// span, it may be gone.
+func (d *Directory) Find(pid uint32) { d.lookup(pid) }
+
 // Fork enters a process (not a thread) that another has forked. Until it starts
 // a program it is who its parent is, under its own pid. It reads /proc only if
 // the parent was unknown.

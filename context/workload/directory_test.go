@@ -256,6 +256,22 @@ func TestFork(t *testing.T) {
 	}
 }
 
+func TestFoundBeforeDeath(t *testing.T) {
+	d, root, _ := fake(t, proctest.Process{PID: 30, Comm: "a", Exe: "/bin/first", Cmdline: "first\x00", Cgroup: "0::/\n"})
+	d.Find(30)
+	d.Find(31) // never there
+	if err := os.RemoveAll(filepath.Join(root, "30")); err != nil {
+		t.Fatal(err)
+	}
+	d.Exit(30)
+	if p := d.Process(30); p.Service != "first" {
+		t.Errorf("found, then gone: %+v", p)
+	}
+	if p := d.Process(31); p.Service != unknownService {
+		t.Errorf("never found: %+v", p)
+	}
+}
+
 func TestOutlivesDeath(t *testing.T) {
 	d, root, c := fake(t, proctest.Process{PID: 30, Comm: "a", Exe: "/bin/first", Cmdline: "first\x00", Cgroup: "0::/\n"})
 	d.Start(Exec{PID: 30, Comm: "a", Filename: "/bin/first"})

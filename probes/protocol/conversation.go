@@ -47,6 +47,9 @@ type Options struct {
 	// so. For HTTP the kernel decides it.
 	KeepErrors bool
 	KeepSlow   time.Duration
+	// SlowLookup is from when on a DNS lookup that did not fail is recorded;
+	// default 100 ms, negative: always.
+	SlowLookup time.Duration
 	// Statement says what of a query's text is recorded.
 	Statement Statement
 	// Entered, if set, is told of every request that brings a trace context
@@ -92,6 +95,9 @@ func New(o Options) *Conversations {
 	setDefault(&l.Patience, 5*time.Minute)
 	setDefault(&l.Stream, time.Hour)
 	setDefault(&l.Idle, 2*time.Minute)
+	if o.SlowLookup == 0 {
+		o.SlowLookup = slowLookup
+	}
 	if o.Entered == nil {
 		o.Entered = func(uint32, Trace) {}
 	}

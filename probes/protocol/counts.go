@@ -20,8 +20,12 @@ const (
 	endUnseen   // the end of its response never came
 	stray       // a response whose request was not seen
 	unknownPart
-	gap    // bytes with the begins of frames in them went by unseen
-	gaveUp // connections that repeatedly stopped making sense
+	gap         // bytes with the begins of frames in them went by unseen
+	gaveUp      // connections that repeatedly stopped making sense
+	auxiliary   // not a query but what surrounds one, and it went well
+	unprepared  // kept too: runs a statement that was prepared unseen
+	notExecuted // it was only prepared, or left out after an error before it
+	quick       // a lookup that went well, and soon
 	numOutcomes
 )
 
@@ -43,6 +47,10 @@ var outcomes = [numOutcomes]struct{ outcome, reason string }{
 	unknownPart: {"dropped", "unknown_part"},
 	gap:         {"dropped", "bytes_unseen"},
 	gaveUp:      {"dropped", "connection_given_up"},
+	notExecuted: {"dropped", "not_executed"},
+	auxiliary:   {"dropped", "auxiliary"},
+	unprepared:  {"kept", "prepared_unseen"},
+	quick:       {"dropped", "quick_lookup"},
 }
 
 // counters are written by one goroutine and read by any.

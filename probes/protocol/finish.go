@@ -50,11 +50,57 @@ func (l *link) carries(q *query, value []byte) {
 	}
 }
 
-// emit hands q on, once, if it is sampled or worth to be kept all the same.
+// emit hands q on, once, if it is a query, sampled or worth to be kept all the
+// same.
 func (l *link) emit(q *query, end time.Time) {
-	if q.void {
+	switch {
+	case q.void:
+	case q.auxiliary && !q.failed:
+		l.void(q, auxiliary)
+	case l.tentative:
+		l.hold(q, end)
+	default:
+		l.hand(q, end)
+	}
+}
+
+// held is a query that is over, and when.
+type held struct {
+	query *query
+	end   time.Time
+}
+
+func (l *link) hold(q *query, end time.Time) {
+	q.void = true
+	l.held = append(l.held, held{q, end})
+	if len(l.held) >= maxDepth { // as many answers, and none left over
+		l.release()
+	}
+}
+
+// release hands on what was held: nothing speaks against it any more.
+func (l *link) release() {
+	if len(l.held) == 0 {
 		return
 	}
+	list := l.held
+	l.tentative, l.held = false, nil
+	for _, h := range list {
+		h.query.void = false
+		l.hand(h.query, h.end)
+	}
+}
+
+// disown drops what was held.
+func (l *link) disown(why outcome) {
+	for range l.held {
+		l.owner.counters.add(why)
+	}
+	l.held = nil
+}
+
+// hand hands q on.
+func (l *link) hand(q *query, end time.Time) {
 	s := l.owner
 	if end.Before(q.start) {
 		end = q.start
@@ -65,7 +111,11 @@ func (l *link) emit(q *query, end time.Time) {
 	}
 	q.void = true
 	q.ends()
-	s.counters.add(kept)
+	if q.unprepared {
+		s.counters.add(unprepared)
+	} else {
+		s.counters.add(kept)
+	}
 	x := &s.exchange
 	*x = Exchange{
 		PID: q.origin.pid, TID: q.origin.tid, Role: q.origin.role, Kind: q.kind,

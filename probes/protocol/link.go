@@ -8,29 +8,41 @@ const (
 	// settleAfter is how long an answer whose end can't be seen must be quiet to
 	// be taken for complete.
 	settleAfter = 5 * time.Second
+	// enoughPatience is how long whoever asked by datagram at least waits for the
+	// answer, before it takes it for lost.
+	enoughPatience = time.Second
 )
 
-// link is a connection that is followed frame by frame, with the requests that
-// wait for their answers, oldest first.
+// link is a connection that is followed frame by frame.
 type link struct {
+	pairing
 	owner   *Conversations
 	wire    *wire
 	session session // nil: not recognised, or given up
 	flows   [2]flow
 
+	turn     direction // of the latest segment
+	role     Role      // of the watched process, as of the latest segment
+	failures int       // how often it stopped making sense
+	tried    uint32    // bit i: wires[i] failed
+	ignored  bool      // given up, or another protocol by now
+	losses   [2]uint32 // how often a direction's frames were lost, for sessions that count on their order
+}
+
+// pairing is the requests of a link that wait for their answers, oldest first, and
+// what is known of the order in which they are answered.
+type pairing struct {
 	first, last *query
 	depth       int
-
-	turn     direction // of the latest segment
-	begun    bool      // there was one
-	lostRing uint32    // records lost, as of the latest segment
-	failures int
-	tried    uint32 // bit i: wires[i] failed
-	ignored  bool   // given up, or another protocol by now
 
 	// unsure says that requests or answers went by unseen, so that the order of
 	// answers proves nothing; those asked are void until it does again.
 	unsure bool
+	// tentative says that the session is younger than the connection, so that the
+	// first answers may be to requests from before it, if the client pipelines.
+	// What is over is held until the client goes on and no answer was left over.
+	tentative bool
+	held      []held
 	// pipelines says that a request once came before the last was answered.
 	pipelines bool
 	serial    int // requests in a row that were answered before the next
@@ -56,21 +68,28 @@ func (l *link) segment(m *Segment) {
 	if m.ToServer {
 		d = toServer
 	}
-	turned := !l.begun || l.turn != d
-	l.begun, l.turn = true, d
+	turned := l.role == RoleUnknown || l.turn != d
+	if l.role != m.Role && l.role != RoleUnknown {
+		l.restart() // the kernel had taken one side for the other
+	}
+	l.turn, l.role = d, m.Role
 	if l.ignored {
 		return
 	}
-	if l.session == nil && !(turned && l.detect(d, m)) {
+	if m.Datagram {
+		l.datagram(d, m)
 		return
 	}
 	w := &l.flows[d]
+	if l.session == nil && !(turned && l.detect(d, m)) {
+		w.placed, w.position = true, m.Position+m.Size
+		return
+	}
 	l.place(d, m, turned)
 	w.last = m.Time
-	w.origin = origin{pid: m.PID, tid: m.TID, role: m.Role, trace: m.Trace, endpoints: m.Endpoints}
-	if m.Lost != l.lostRing && l.flows[toServer].synced && l.flows[toClient].synced {
-		l.lostRing = m.Lost // what was lost shows as a gap, now or later
-	}
+	// The pieces of one long send have the same ids, for one request.
+	taken := w.origin.taken && m.ToServer && m.Trace.SpanID == w.origin.trace.SpanID
+	w.origin = origin{pid: m.PID, tid: m.TID, role: m.Role, trace: m.Trace, endpoints: m.Endpoints, taken: taken}
 	l.feed(d, m.Head)
 	l.pass(d, m.Size-min(m.Size, uint64(len(m.Head)+len(m.Tail))))
 	l.feed(d, m.Tail)
@@ -83,8 +102,45 @@ func (l *link) detect(d direction, m *Segment) bool {
 		if l.tried&(1<<i) == 0 && w.detect(d, m.Head, m.Size) {
 			l.wire, l.session = w, w.open(l)
 			for i := range l.flows {
-				l.flows[i] = flow{synced: true}
+				// Where one direction began, the other one did.
+				f := &l.flows[i]
+				*f = flow{synced: true, placed: f.placed || m.Position == 0, position: f.position}
 			}
+			return true
+		}
+	}
+	return false
+}
+
+// datagram takes a segment that is a frame by itself. What makes no sense is
+// nobody's fault that can be told; only if nothing else comes it is given up.
+func (l *link) datagram(d direction, m *Segment) {
+	for i := range datagrams {
+		if w := &datagrams[i]; l.session == nil && w.detect(d, m.Head, m.Size) {
+			l.wire, l.session = w, w.open(l)
+			l.flows = [2]flow{{synced: true}, {synced: true}} // and stay so
+		}
+	}
+	if l.session == nil {
+		return
+	}
+	o := origin{pid: m.PID, tid: m.TID, role: m.Role, trace: m.Trace, endpoints: m.Endpoints}
+	if l.session.take(d, &frame{data: m.Head[:min(len(m.Head), maxFrame)], size: m.Size, first: m.Time, last: m.Time, origin: &o}) {
+		l.failures = 0
+		return
+	}
+	l.owner.counters.add(malformed)
+	if l.failures++; l.failures >= maxFailures {
+		l.voidAll(malformed)
+		l.session, l.failures = nil, 0
+		l.owner.counters.add(gaveUp)
+	}
+}
+
+// isDatagram says that there is no connection, but the datagrams of one socket.
+func (l *link) isDatagram() bool {
+	for i := range datagrams {
+		if l.wire == &datagrams[i] {
 			return true
 		}
 	}
@@ -115,10 +171,15 @@ func (l *link) place(d direction, m *Segment, turned bool) {
 func (l *link) turned() {
 	if !l.flows[toClient].synced {
 		l.settle()
-		l.flows[toClient] = flow{synced: true}
+		l.losses[toClient]++ // what was to end with it won't
+		l.flows[toClient].reset()
+		l.flows[toClient].synced = true
 	}
 	if l.unsure && l.depth == 0 && (!l.pipelines || l.serial >= serialEnough) {
 		l.unsure = false
+	}
+	if l.depth == 0 && !l.unsure {
+		l.release()
 	}
 }
 
@@ -135,7 +196,11 @@ func (l *link) settle() {
 
 // lost says that bytes of a direction went by unseen, frames among them.
 func (l *link) lost(d direction) {
+	if w := &l.flows[d]; d == toClient && l.depth == 1 && w.passed > 0 && l.first.answered.IsZero() {
+		l.first.answered = w.first
+	}
 	l.flows[d].lose()
+	l.losses[d]++
 	l.owner.counters.add(gap)
 	if l.wire.numbered {
 		return
@@ -165,6 +230,12 @@ func (l *link) broken() {
 	}
 }
 
+// restart forgets what was taken for a connection's protocol.
+func (l *link) restart() {
+	l.voidAll(unpaired)
+	l.session, l.flows = nil, [2]flow{}
+}
+
 // opaque says that from here on the connection speaks what can't be read: TLS,
 // or compressed.
 func (l *link) opaque() {
@@ -178,11 +249,16 @@ func (l *link) closed(now time.Time) {
 	if l.session != nil && !l.flows[toClient].synced {
 		l.settle()
 	}
+	l.release()
 	for l.first != nil {
 		q := l.first
 		switch {
 		case l.pipelines && l.depth > 1 && !l.wire.numbered:
 			l.void(q, unpaired)
+		case l.isDatagram() && now.Sub(q.start) < enoughPatience:
+			l.void(q, endUnseen) // whoever asked wanted it no more
+		case l.isDatagram():
+			q.fail(errorTimeout, "no answer before the socket was closed")
 		case q.answered.IsZero():
 			q.fail(errorClosed, "connection closed before the answer")
 		default:
@@ -198,9 +274,12 @@ func (l *link) expire(now time.Time) {
 	if l.session != nil && !w.synced && l.depth > 0 && now.Sub(w.last) > settleAfter {
 		l.settle()
 	}
+	if now.Sub(w.last) > settleAfter {
+		l.release()
+	}
 	for q := l.first; q != nil; {
 		next := q.next
-		if !q.void && q.answered.IsZero() && now.Sub(q.start) > l.owner.options.Limits.Patience {
+		if !q.void && !q.patient && q.answered.IsZero() && now.Sub(q.start) > l.patience(q) {
 			if l.pipelines && !l.wire.numbered {
 				l.void(q, unpaired)
 			} else {
@@ -210,4 +289,12 @@ func (l *link) expire(now time.Time) {
 		}
 		q = next
 	}
+}
+
+// patience is how long q waits for its answer.
+func (l *link) patience(q *query) time.Duration {
+	if most := l.owner.options.Limits.Patience; q.patience <= 0 || q.patience > most {
+		return most
+	}
+	return q.patience
 }

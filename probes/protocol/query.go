@@ -16,6 +16,12 @@ type query struct {
 
 	// id is for the session: what the answer will name, if it does.
 	id uint64
+	// note is for the session too: what it must remember until the answer.
+	note any
+	// unprepared says that the statement it runs was prepared unseen.
+	unprepared bool
+	// auxiliary says that it is no query: it is worth a span only if it failed.
+	auxiliary bool
 	Name
 	kind       Kind
 	attributes []attribute.KeyValue
@@ -25,7 +31,9 @@ type query struct {
 	start    time.Time // first byte of the request
 	answered time.Time // first byte of the answer; zero: none yet
 	origin   origin
-	void     bool // counted as dropped, or emitted: it only keeps its place
+	void     bool          // counted as dropped, or emitted: it only keeps its place
+	patient  bool          // it may wait for long, and rightly so: it asks for what is not there yet
+	patience time.Duration // how long it waits at most, if less than others; 0: as they
 }
 
 // text adds an attribute, unless it is empty. What is not UTF-8 is replaced.
@@ -125,6 +133,7 @@ func (l *link) finishAt(q *query, end time.Time) {
 
 // stray counts an answer that nobody waits for.
 func (l *link) stray() {
+	l.disown(unpaired)
 	l.owner.counters.add(stray)
 	if !l.wire.numbered && !l.unsure {
 		l.unsure, l.serial = true, 0
@@ -146,6 +155,7 @@ func (l *link) void(q *query, why outcome) {
 
 // voidAll drops everything that waits.
 func (l *link) voidAll(why outcome) {
+	l.disown(why)
 	for l.first != nil {
 		l.drop(l.first, why)
 	}

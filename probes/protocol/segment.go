@@ -15,7 +15,9 @@ type Segment struct {
 	Time     time.Time // of its first byte, and of its last as well
 	Position uint64    // of its first byte in this direction of the connection
 	Size     uint64    // in bytes
-	Lost     uint32    // records of this connection that the ring could not take
+	// Datagram says that the segment is one datagram, whole: Position and what
+	// came before mean nothing then.
+	Datagram bool
 
 	Trace     Trace // for a request that begins in it; only with ToServer
 	Endpoints Endpoints
@@ -74,6 +76,7 @@ type flow struct {
 	last     time.Time
 
 	origin origin // of the segment that is looked at
+	frame  frame  // that is being taken
 
 	// The frame that began in an earlier segment, if passed is not 0.
 	held   []byte // its first bytes
@@ -135,7 +138,8 @@ func (l *link) boundary(d direction, data []byte) uint64 {
 		l.broken()
 		return 0
 	case size > 0 && uint64(size) <= uint64(len(data)):
-		l.take(d, &frame{data: data[:size], size: uint64(size), first: w.last, last: w.last, origin: &w.origin})
+		w.frame = frame{data: data[:size], size: uint64(size), first: w.last, last: w.last, origin: &w.origin}
+		l.take(d, &w.frame)
 		return uint64(size)
 	case size == 0 && len(data) >= maxFrame:
 		l.broken()
@@ -180,8 +184,8 @@ func (l *link) filled(d direction) {
 	if w.passed < w.size {
 		return
 	}
-	f := frame{data: w.held, size: w.size, first: w.first, last: w.last, origin: &w.begun}
-	l.take(d, &f)
+	w.frame = frame{data: w.held, size: w.size, first: w.first, last: w.last, origin: &w.begun}
+	l.take(d, &w.frame)
 	w.reset()
 }
 

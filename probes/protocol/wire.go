@@ -38,4 +38,18 @@ type session interface {
 
 // wires is the table of these protocols: one line each, asked in this order,
 // those with the more telling bytes first.
-var wires = []wire{}
+var wires = []wire{
+	{"amqp", detectAMQP, openAMQP, true},
+	{"nats", detectNATS, openNATS, true},
+	{"redis", detectRedis, openRedis, false},
+	{"memcached", detectMemcached, openMemcached, false},
+	{"postgresql", detectPostgres, openPostgres, false},
+	{"mysql", detectMySQL, openMySQL, false},
+	{"dns", detectDNS, openDNS, true},
+}
+
+// datagrams is the table of those that are spoken in datagrams: each is a frame,
+// measure and resume are not asked.
+var datagrams = []wire{
+	{"dns", detectDatagramDNS, openDatagramDNS, true},
+}

@@ -10,10 +10,8 @@
 package clients
 
 import (
-	"fmt"
 	"log"
 	"os"
-	"time"
 )
 
 // Address is host:port of the server.
@@ -31,21 +29,13 @@ func Value() string { return os.Getenv("VALUE") }
 // Traceparent is the context to send along.
 func Traceparent() string { return os.Getenv("TRACEPARENT") }
 
-// Start says that the program is ready, its connections open, and waits for the
-// file that the variable START names; if it names none, not at all.
+// Start says that the program is ready, its connections open, by opening the
+// FIFO $GATE, and waits for its end. Without a gate it returns at once.
 func Start() {
-	fmt.Println("ready")
-	file := os.Getenv("START")
-	if file == "" {
-		return
+	if gate := os.Getenv("GATE"); gate != "" {
+		_, err := os.ReadFile(gate)
+		Must("wait at the gate", err)
 	}
-	for range 6000 {
-		if _, err := os.Stat(file); err == nil {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	log.Fatalf("nobody has made %s", file)
 }
 
 // Must ends the program if there is an error.

@@ -33,17 +33,24 @@ func Until(ctx context.Context, what string, try func(context.Context) error) er
 
 // Listening waits until somebody listens at the address, or p has ended.
 func Listening(ctx context.Context, p *Process, network, address string) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	return Until(ctx, p.Name+" at "+address, func(ctx context.Context) error {
-		if !p.Running() {
-			cancel()
-			return fmt.Errorf("%w\n%s%s", p.ended(), p.Output(), p.Errors())
-		}
+	return Reached(ctx, p, address, func(ctx context.Context) error {
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 		if err != nil {
 			return err
 		}
 		return conn.Close()
+	})
+}
+
+// Reached calls try until it returns nil, as Until does, or p has ended.
+func Reached(ctx context.Context, p *Process, what string, try func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return Until(ctx, p.Name+" at "+what, func(ctx context.Context) error {
+		if !p.Running() {
+			cancel()
+			return fmt.Errorf("%w\n%s%s", p.ended(), p.Output(), p.Errors())
+		}
+		return try(ctx)
 	})
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * PostgreSQL, frontend/backend protocol 3.0 (manual, chapter "Message Formats"): a
+ * PostgreSQL, frontend/backend protocol 3 (manual, chapter "Message Formats"): a
  * letter, then the length with itself; at the start of a connection no letter.
  */
 #ifndef CLEW_PROTOCOL_POSTGRESQL_H
@@ -8,7 +8,7 @@
 
 #include "../number.h"
 
-#define POSTGRESQL_3_0 0x00030000
+#define POSTGRESQL_MAJOR 3
 #define POSTGRESQL_CANCEL 80877102 /* and the requests for TLS and GSSAPI behind it */
 
 /* May a client's message follow another at `at`? */
@@ -30,8 +30,8 @@ static __always_inline int postgresql_start(const struct scratch *s, __u32 len, 
 	if (len < 5)
 		return START_NOTHING;
 	if (type == 0 && be32_at(s, 0) == size && size >= 8)
-		return code == POSTGRESQL_3_0 || code - POSTGRESQL_CANCEL <= 2 ? START_REQUEST
-									       : START_NOTHING;
+		return code >> 16 == POSTGRESQL_MAJOR || code - POSTGRESQL_CANCEL <= 2 ? START_REQUEST
+										       : START_NOTHING;
 	if (length < 4 || length >= (1U << 30))
 		return START_NOTHING;
 	switch (type) {

@@ -1,0 +1,73 @@
+package protocol
+
+import (
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+)
+
+// addressed names the span after what a message is sent to or comes from, and
+// records that by the messaging conventions. In the name of the span the parts
+// that look made up for one occasion are placeholders; where that makes a
+// difference it is messaging.destination.template.
+func (q *query) addressed(name, template string) {
+	q.text(semconv.MessagingDestinationNameKey, name)
+	q.Target = strings.Clone(validUTF8(template))
+	if template != name {
+		q.TargetKey = semconv.MessagingDestinationTemplateKey
+	}
+}
+
+// messaging says what is done with a message. what is empty for that for which
+// the conventions have no type.
+func (q *query) messaging(system attribute.KeyValue, operation string, what attribute.KeyValue) {
+	q.Operation = operation
+	q.attributes = append(make([]attribute.KeyValue, 0, 14), system, semconv.MessagingOperationName(operation))
+	if what.Valid() {
+		q.attributes = append(q.attributes, what)
+	}
+}
+
+// subjectTemplate replaces the words of a dotted name that look like values, as
+// appendRoute does in paths.
+func subjectTemplate(name string) string {
+	if isWord([]byte(name)) {
+		return name
+	}
+	words := strings.Split(name, ".")
+	changed := false
+	for i, word := range words {
+		if placeholder := classify([]byte(word)); placeholder != "" {
+			words[i], changed = placeholder, true
+		}
+	}
+	if !changed {
+		return name
+	}
+	return strings.Join(words, ".")
+}
+
+// withoutQuoted replaces what a server's message has in quotes: names are known
+// from elsewhere, and values are nobody's business. A quote that is not closed
+// takes the rest with it. An apostrophe inside a word is none.
+func withoutQuoted(message string) string {
+	var out strings.Builder
+	for i := 0; i < len(message); i++ {
+		c := message[i]
+		out.WriteByte(c)
+		if c != '\'' && c != '"' && c != '`' || i > 0 && isLetter(message[i-1]) {
+			continue
+		}
+		out.WriteByte('?')
+		end := strings.IndexByte(message[i+1:], c)
+		if end < 0 {
+			break
+		}
+		out.WriteByte(c)
+		i += 1 + end
+	}
+	return out.String()
+}
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
