@@ -35,7 +35,7 @@ type sqlTalk struct {
 // compares the spans in Jaeger with what the server says that it was asked.
 func TestSQLClients(t *testing.T) {
 	s := newStage(t)
-	talks := []*sqlTalk{postgresTalk(s), mariaTalk(s)}
+	talks := []*sqlTalk{postgresTalk(s, servers.Config{}), mariaTalk(s, servers.Config{})}
 	built := buildClients(t)
 	for _, talk := range talks {
 		talk.arrive(s, built)
@@ -64,9 +64,9 @@ func TestSQLClients(t *testing.T) {
 	kept(t, spans)
 }
 
-func postgresTalk(s *stage) *sqlTalk {
+func postgresTalk(s *stage, config servers.Config) *sqlTalk {
 	s.Helper()
-	postgres, err := servers.StartPostgres(s.Context(), s.scene, servers.Config{})
+	postgres, err := servers.StartPostgres(s.Context(), s.scene, config)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -88,9 +88,9 @@ func prepareBench(t *testing.T, postgres *servers.Postgres) {
 	}
 }
 
-func mariaTalk(s *stage) *sqlTalk {
+func mariaTalk(s *stage, config servers.Config) *sqlTalk {
 	s.Helper()
-	maria, err := servers.StartMariaDB(s.Context(), s.scene, servers.Config{})
+	maria, err := servers.StartMariaDB(s.Context(), s.scene, config)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -152,17 +152,7 @@ func (talk *sqlTalk) work(t *testing.T) {
 // the table.
 func (talk *sqlTalk) compare(t *testing.T, c sqlClient, spans rig.Spans, record []servers.Statement) string {
 	t.Helper()
-	var asked []servers.Statement
-	refused := 0
-	for _, statement := range record {
-		if statement.Client != c.name && statement.Client != c.database() {
-			continue
-		}
-		asked = append(asked, statement)
-		if statement.Error != "" {
-			refused++
-		}
-	}
+	asked, refused := askedBy(c, record)
 	found := spans.Where(rig.Service(c.name))
 	failed, unseen := 0, 0
 	for _, span := range found {
@@ -188,6 +178,20 @@ func (talk *sqlTalk) compare(t *testing.T, c sqlClient, spans rig.Spans, record 
 		t.Error(difference)
 	}
 	return fmt.Sprintf("%s\t%d\t%d\t%d\t%d\t%d\t%s", c.name, len(asked), len(found), refused, failed, unseen, order)
+}
+
+// askedBy is what the record has of one client, and how much of it was refused.
+func askedBy(c sqlClient, record []servers.Statement) (asked []servers.Statement, refused int) {
+	for _, statement := range record {
+		if statement.Client != c.name && statement.Client != c.database() {
+			continue
+		}
+		asked = append(asked, statement)
+		if statement.Error != "" {
+			refused++
+		}
+	}
+	return asked, refused
 }
 
 // differ compares spans with a record, one by one, and describes the first
@@ -228,19 +232,17 @@ func matches(statement servers.Statement, span rig.Span) bool {
 	if span.Attributes["db.response.status_code"] != statement.Error || span.Failed != (statement.Error != "") {
 		return false
 	}
-	if span.Attributes["db.query.text"] == "<prepared>" {
+	switch text := span.Attributes["db.query.text"]; {
+	case text == "<prepared>":
 		return true
-	}
-	asked := firstWord(statement.Text)
-	if asked == "" || firstWord(span.Attributes["db.query.text"]) != asked {
+	case text == "?": // what it cannot read, it does not show
+		return statement.Error != "" && span.Attributes["db.operation.name"] == ""
+	case onlyTable.MatchString(statement.Text) && span.Attributes["db.collection.name"] != "items":
 		return false
+	default:
+		asked := firstWord(statement.Text)
+		return asked != "" && firstWord(text) == asked && firstWord(span.Attributes["db.operation.name"]) == asked
 	}
-	// The table is called the same everywhere.
-	if onlyTable.MatchString(statement.Text) && span.Attributes["db.collection.name"] != "items" {
-		return false
-	}
-	operation := firstWord(span.Attributes["db.operation.name"])
-	return operation == asked || operation == "" && statement.Error != "" // what is no SQL has none
 }
 
 // onlyTable matches the statements of the workload that are about its table.

@@ -29,6 +29,7 @@ const (
 	plain    verb = "run"      // without parameters
 	prepared verb = "prepared" // with parameters, by the client's way for that
 	refused  verb = "refused"  // the server must refuse it
+	several  verb = "several"  // several statements in one message, where the client can
 	begin    verb = "begin"    // by the client's own call, as is commit
 	commit   verb = "commit"
 	copyIn   verb = "copyin" // with one row, where the client can
@@ -66,7 +67,7 @@ func workload(text, create, large string) []entry {
 		{plain, "INSERT INTO items VALUES (20, '" + strings.Repeat("hush-large ", 10_000) + "', 0)", nil},
 		{copyIn, "COPY items FROM STDIN", []string{"30", "hush-copied", secretNumber}},
 		{copyOut, "COPY items TO STDOUT", nil},
-		{plain, "DELETE FROM items", nil},
+		{several, "SELECT 'hush-one'; SELECT 918273645; DELETE FROM items", nil},
 	}
 }
 
@@ -87,6 +88,10 @@ func script(entries []entry, copies bool) string {
 	for _, e := range entries {
 		switch {
 		case e.verb == early, !copies && (e.verb == copyIn || e.verb == copyOut):
+		case e.verb == several && copies:
+			text.WriteString(strings.ReplaceAll(e.statement, ";", "\\;") + ";\n")
+		case e.verb == several:
+			fmt.Fprintf(&text, "DELIMITER //\n%s//\nDELIMITER ;\n", e.statement)
 		case e.verb == copyIn:
 			fmt.Fprintf(&text, "%s;\n%s\n\\.\n", e.statement, strings.Join(e.parameters, "\t"))
 		default:

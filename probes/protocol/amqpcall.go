@@ -150,7 +150,7 @@ func (s *amqp) close(number uint16) {
 // waits for an answer to a publish), the closing is a span by itself.
 func (s *amqp) fail(f *frame, number uint16, m amqpMethod, r amqpReader) {
 	code := r.number(2)
-	reply := &amqpReply{strconv.FormatUint(code, 10), withoutQuoted(r.short())}
+	reply := &amqpReply{strconv.FormatUint(code, 10), withoutTyped(r.short())}
 	cause := amqpMethod(r.number(4))
 	if code == 200 { // reply-success
 		return

@@ -110,7 +110,7 @@ func (m *amqpContent) begin(f *frame, number uint16, method amqpMethod, r amqpRe
 	*m = amqpContent{method: method, number: number, first: f.first, origin: *f.origin}
 	switch method {
 	case amqpReturn:
-		m.code, m.reason = strconv.FormatUint(r.number(2), 10), withoutQuoted(r.short())
+		m.code, m.reason = strconv.FormatUint(r.number(2), 10), withoutTyped(r.short())
 	case amqpDeliver:
 		m.source = r.short()
 	}

@@ -47,27 +47,3 @@ func subjectTemplate(name string) string {
 	}
 	return strings.Join(words, ".")
 }
-
-// withoutQuoted replaces what a server's message has in quotes: names are known
-// from elsewhere, and values are nobody's business. A quote that is not closed
-// takes the rest with it. An apostrophe inside a word is none.
-func withoutQuoted(message string) string {
-	var out strings.Builder
-	for i := 0; i < len(message); i++ {
-		c := message[i]
-		out.WriteByte(c)
-		if c != '\'' && c != '"' && c != '`' || i > 0 && isLetter(message[i-1]) {
-			continue
-		}
-		out.WriteByte('?')
-		end := strings.IndexByte(message[i+1:], c)
-		if end < 0 {
-			break
-		}
-		out.WriteByte(c)
-		i += 1 + end
-	}
-	return out.String()
-}
-
-func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }

@@ -52,17 +52,3 @@ func TestSubjectTemplate(t *testing.T) {
 		}
 	}
 }
-
-func TestWithoutQuoted(t *testing.T) {
-	for message, want := range map[string]string{
-		"":                            "",
-		"no queue 'a b' in vhost '/'": "no queue '?' in vhost '?'",
-		`user "x" isn't "y"`:          `user "?" isn't "?"`,
-		"cut 'here":                   "cut '?",
-		"''":                          "'?'",
-	} {
-		if got := withoutQuoted(message); got != want {
-			t.Errorf("%q: got %q, want %q", message, got, want)
-		}
-	}
-}

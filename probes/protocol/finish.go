@@ -45,7 +45,7 @@ func (l *link) carries(q *query, value []byte) {
 	}
 	t.TraceID, t.ParentID, t.Evidence = parent.TraceID, parent.SpanID, EvidenceHeader
 	t.Sampled = l.owner.options.Sampler.Sample(t.TraceID, &parent)
-	if q.origin.role == RoleServer {
+	if q.origin.role == RoleServer || q.kind == KindConsumer {
 		l.owner.options.Entered(q.origin.pid, *t)
 	}
 }

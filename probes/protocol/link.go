@@ -279,7 +279,7 @@ func (l *link) expire(now time.Time) {
 	}
 	for q := l.first; q != nil; {
 		next := q.next
-		if !q.void && !q.patient && q.answered.IsZero() && now.Sub(q.start) > l.patience(q) {
+		if !q.void && q.patience != endless && q.answered.IsZero() && now.Sub(q.start) > l.patience(q) {
 			if l.pipelines && !l.wire.numbered {
 				l.void(q, unpaired)
 			} else {

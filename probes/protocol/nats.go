@@ -314,8 +314,8 @@ func (s *nats) subscribe(n *natsLine) {
 
 // refused takes the server's complaint, which says of what only in words.
 func (s *nats) refused(f *frame, text string) {
-	text = withoutQuoted(strings.Trim(text, "'"))
-	kind, _, _ := strings.Cut(text, `"`)
+	text = withoutTyped(strings.Trim(text, "'"))
+	kind, _, _ := strings.Cut(text, "?")
 	kind = strings.ReplaceAll(strings.ToLower(strings.TrimSpace(kind)), " ", "_")
 	if len(kind) > 64 || !isWord([]byte(strings.ReplaceAll(kind, "_", ""))) {
 		kind = "_OTHER"

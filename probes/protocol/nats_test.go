@@ -74,7 +74,7 @@ func TestNATSPermissions(t *testing.T) {
 	checkTalk(t, "nats-permissions.talk",
 		`nats: publish ok.a kind=1 messaging.system="nats" messaging.operation.name="publish" messaging.operation.type="send" messaging.destination.name="ok.a" messaging.message.body.size="1"`,
 		`nats: publish secret.b kind=1 messaging.system="nats" messaging.operation.name="publish" messaging.operation.type="send" messaging.destination.name="secret.b" messaging.message.body.size="1"`,
-		`nats: error FAILED "Permissions Violation for Publish to \"?\"" messaging.system="nats" messaging.operation.name="error" error.type="permissions_violation_for_publish_to"`,
+		`nats: error FAILED "Permissions Violation for Publish to ?" messaging.system="nats" messaging.operation.name="error" error.type="permissions_violation_for_publish_to"`,
 	)
 }
 

@@ -241,7 +241,7 @@ func (s *nats) replied(q *query, payload []byte) {
 		code = jsonField(failure, "code")
 	}
 	if code != "" {
-		q.fail(code, withoutQuoted(jsonField(failure, "description")))
+		q.fail(code, withoutTyped(jsonField(failure, "description")))
 	}
 }
 
@@ -278,7 +278,7 @@ func natsStatus(n *natsLine, payload []byte) (status uint64, text string) {
 	if text = string(reason); status == 503 && text == "" {
 		text = "no responders"
 	}
-	return status, withoutQuoted(text)
+	return status, withoutTyped(text)
 }
 
 // headers reads those of a message that say something of it.

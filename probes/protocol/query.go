@@ -32,9 +32,11 @@ type query struct {
 	answered time.Time // first byte of the answer; zero: none yet
 	origin   origin
 	void     bool          // counted as dropped, or emitted: it only keeps its place
-	patient  bool          // it may wait for long, and rightly so: it asks for what is not there yet
-	patience time.Duration // how long it waits at most, if less than others; 0: as they
+	patience time.Duration // how long it waits at most; 0: as others, endless: it asks for what is not there yet
 }
+
+// endless is the patience of a request that rightly waits for long.
+const endless = time.Duration(-1)
 
 // text adds an attribute, unless it is empty. What is not UTF-8 is replaced.
 func (q *query) text(key attribute.Key, value string) {

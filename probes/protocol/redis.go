@@ -144,7 +144,9 @@ func (s *redis) sent(f *frame) bool {
 		s.joins(b, how, o)
 	}
 	b.how |= uint32(how)
-	b.q.patient = b.how&uint32(redisBlocks) != 0
+	if b.how&uint32(redisBlocks) != 0 {
+		b.q.patience = endless
+	}
 	c.count = 0
 	if !answered {
 		s.batches.answered(b, f)

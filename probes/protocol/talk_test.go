@@ -125,7 +125,7 @@ func tell(x *Exchange) string {
 		case "server.address", "server.port", "network.peer.address", "network.peer.port", "client.address", "client.port":
 			continue
 		}
-		fmt.Fprintf(&b, " %s=%q", a.Key, a.Value.Emit())
+		fmt.Fprintf(&b, " %s=%q", a.Key, a.Value.String())
 	}
 	return b.String()
 }

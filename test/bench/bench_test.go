@@ -39,6 +39,43 @@ func TestReadWrk(t *testing.T) {
 	}
 }
 
+func TestReadPgbench(t *testing.T) {
+	const report = "number of transactions actually processed: 4\nnumber of failed transactions: 0 (0.000%)\ntps = 1234.500000 (without initial connection time)\n"
+	const log = "0 1 300 0 1700000000 1\n1 1 100 0 1700000000 2\n0 2 200 0 1700000000 3\n1 2 900 0 1700000000 4\n"
+	got, err := readPgbench(report, []byte(log))
+	want := load{requests: 4, throughput: 1234.5, p50: 200 * time.Microsecond, p99: 300 * time.Microsecond}
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	for name, bad := range map[string][2]string{
+		"no report": {"", log}, "no log": {report, ""}, "cut log": {report, "0 1\n"},
+		"failing": {strings.Replace(report, "transactions: 0 ", "transactions: 1 ", 1), log},
+	} {
+		if _, err := readPgbench(bad[0], []byte(bad[1])); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestReadRedisBenchmark(t *testing.T) {
+	const report = `"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"
+"GET","76923.08","0.062","0.024","0.055","0.103","0.199","0.639"
+`
+	got, err := readRedisBenchmark(report, 5000)
+	want := load{requests: 5000, throughput: 76923.08, p50: 55 * time.Microsecond, p99: 199 * time.Microsecond}
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	for name, bad := range map[string]string{
+		"empty": "", "only names": report[:strings.IndexByte(report, '\n')], "cut": report[:len(report)-40],
+		"no number": strings.Replace(report, "76923.08", "many", 1),
+	} {
+		if _, err := readRedisBenchmark(bad, 1); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
 func TestSummarise(t *testing.T) {
 	at := func(throughput float64, cpu time.Duration) leg {
 		return leg{load: load{requests: 100, throughput: throughput, p50: 10, p99: 20}, cpu: cpu, spans: 50, spansEach: 0.5,

@@ -9,36 +9,34 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/clewtrace/clew/test/programs"
 	"github.com/clewtrace/clew/test/rig"
 )
 
 // bench is one server under load.
 type bench struct {
 	options
-	scene  *rig.Scene
-	server *programs.Server
-	url    string
+	scene *rig.Scene
+	server
 }
 
-// leg is what was measured in one run of wrk.
+// leg is what was measured in one run of the load.
 type leg struct {
 	load   load
 	warmUp int64         // requests before
 	cpu    time.Duration // of the server, for each request
 
 	// Of the agent; zero without one.
-	spans     int64   // that arrived while wrk ran
+	spans     int64   // that arrived under load
 	spansEach float64 // for each request from start to end, the last ones included
 	agentCPU  time.Duration
 	resident  int64              // bytes
 	dropped   map[string]float64 // its counters of drops, by name, sampling excepted
 }
 
-// measure runs wrk once, after a warm-up, with the agent as the mode says.
+// measure runs the load once, after a warm-up, with the agent as the mode says.
 func (b *bench) measure(ctx context.Context, m mode) (leg, error) {
 	if !m.agent {
-		return b.load(ctx, nil, nil)
+		return b.stress(ctx, nil, nil)
 	}
 	sink, err := rig.OpenSink(false)
 	if err != nil {
@@ -49,7 +47,7 @@ func (b *bench) measure(ctx context.Context, m mode) (leg, error) {
 	if err != nil {
 		return leg{}, err
 	}
-	measured, err := b.load(ctx, agent, sink)
+	measured, err := b.stress(ctx, agent, sink)
 	if err != nil {
 		agent.Kill()
 		return leg{}, fmt.Errorf("%w\n%s", err, agent.Errors())
@@ -61,9 +59,9 @@ func (b *bench) measure(ctx context.Context, m mode) (leg, error) {
 	return measured, nil
 }
 
-// load warms up and measures. The agent and its sink are nil without an agent.
-func (b *bench) load(ctx context.Context, agent *rig.Agent, sink *rig.Sink) (leg, error) {
-	warmUp, err := wrk(ctx, b.url, b.connections, time.Second)
+// stress warms up and measures. The agent and its sink are nil without an agent.
+func (b *bench) stress(ctx context.Context, agent *rig.Agent, sink *rig.Sink) (leg, error) {
+	warmUp, err := b.load(ctx, b.scene, time.Second)
 	if err != nil {
 		return leg{}, err
 	}
@@ -84,7 +82,7 @@ func (b *bench) load(ctx context.Context, agent *rig.Agent, sink *rig.Sink) (leg
 		}
 	}
 	measured := leg{warmUp: warmUp.requests}
-	if measured.load, err = wrk(ctx, b.url, b.connections, b.duration); err != nil {
+	if measured.load, err = b.load(ctx, b.scene, b.duration); err != nil {
 		return leg{}, err
 	}
 	serverAfter, err := b.cpu()
@@ -112,17 +110,17 @@ func (b *bench) load(ctx context.Context, agent *rig.Agent, sink *rig.Sink) (leg
 
 // cpu is what the server and its workers have used so far.
 func (b *bench) cpu() (time.Duration, error) {
-	children, err := rig.Children(b.server.PID())
+	children, err := rig.Children(b.process.PID())
 	if err != nil {
 		return 0, err
 	}
 	var sum time.Duration
-	for _, pid := range append(children, b.server.PID()) {
+	for _, pid := range append(children, b.process.PID()) {
 		usage, err := rig.UsageOf(pid)
 		if err != nil {
 			return 0, err
 		}
-		sum += usage.CPU
+		sum += usage.CPU + usage.Ended
 	}
 	return sum, nil
 }

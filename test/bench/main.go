@@ -1,7 +1,8 @@
 // Bench measures what tracing costs the traced program: nginx with a small file
-// and a Go net/http server under wrk, without the agent, with every request
-// traced, and with 1 % sampled. The three alternate within each round, and every
-// figure is compared with that of the same round without the agent.
+// and a Go net/http server under wrk, PostgreSQL under pgbench and Redis under
+// redis-benchmark, without the agent, with every request traced, and with 1 %
+// sampled. The three alternate within each round, and every figure is compared
+// with that of the same round without the agent.
 package main
 
 import (
@@ -12,10 +13,10 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
-	"github.com/clewtrace/clew/test/programs"
 	"github.com/clewtrace/clew/test/rig"
 )
 
@@ -34,10 +35,22 @@ type mode struct {
 	env   []string
 }
 
-// servers are the programs under load.
-var servers = []struct{ program, path string }{
-	{"nginx", "/"},
-	{"go", "/"},
+// subjects are what is put under load.
+var subjects = []struct {
+	name  string
+	start func(ctx context.Context, o options, scene *rig.Scene) (server, error)
+}{
+	{"nginx", web("nginx")},
+	{"go", web("go")},
+	{"PostgreSQL, pgbench", postgres},
+	{"Redis, redis-benchmark", redis()},
+	{"Redis, redis-benchmark -P 16", redis("-P", "16")},
+}
+
+// server is a running server, and how to put load on it for a while.
+type server struct {
+	process *rig.Process
+	load    func(ctx context.Context, scene *rig.Scene, duration time.Duration) (load, error)
 }
 
 // options are the flags of the command line.
@@ -46,6 +59,7 @@ type options struct {
 	rounds      int
 	duration    time.Duration // of one measurement
 	connections int
+	only        string // server, by the beginning of its name
 }
 
 func main() {
@@ -54,6 +68,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "how often everything is measured")
 	flag.DurationVar(&o.duration, "duration", 4*time.Second, "length of one measurement, whole seconds")
 	flag.IntVar(&o.connections, "connections", 32, "connections of wrk")
+	flag.StringVar(&o.only, "only", "", "measure only servers whose name begins so")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -68,46 +83,48 @@ func run(ctx context.Context, o options) (err error) {
 	if obstacle := rig.Obstacle(); obstacle != "" {
 		return errors.New(obstacle)
 	}
-	if _, err := exec.LookPath("wrk"); err != nil {
-		return fmt.Errorf("%w; run test/install", err)
+	for _, tool := range []string{"wrk", "pgbench", "redis-benchmark"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("%w; run test/install", err)
+		}
 	}
 	scene, err := rig.Open()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, scene.Close()) }()
-	workshop, err := programs.OpenWorkshop(scene.Dir)
-	if err != nil {
-		return err
-	}
 	var results []result
-	for _, s := range servers {
-		server, err := workshop.Start(ctx, scene, programs.Named(s.program), programs.Config{Service: s.program})
+	for _, s := range subjects {
+		if !strings.HasPrefix(s.name, o.only) {
+			continue
+		}
+		server, err := s.start(ctx, o, scene)
 		if err != nil {
 			return err
 		}
-		b := &bench{options: o, scene: scene, server: server, url: server.URL + s.path}
+		b := &bench{options: o, scene: scene, server: server}
 		legs := make([][]leg, len(modes)) // by mode, then round
 		for round := range o.rounds {
 			for i := range modes {
 				m := (i + round) % len(modes) // nobody is always first
 				measured, err := b.measure(ctx, modes[m])
 				if err != nil {
-					return fmt.Errorf("measure %s with agent %s: %w", s.program, modes[m].name, err)
+					return fmt.Errorf("measure %s with agent %s: %w", s.name, modes[m].name, err)
 				}
 				legs[m] = append(legs[m], measured)
 				fmt.Fprintf(os.Stderr, "%s, round %d of %d, agent %s: %.0f requests/s\n",
-					s.program, round+1, o.rounds, modes[m].name, measured.load.throughput)
+					s.name, round+1, o.rounds, modes[m].name, measured.load.throughput)
 			}
 		}
-		if err := server.Stop(); err != nil {
+		if err := server.process.Stop(); err != nil {
 			return err
 		}
 		for m := range modes {
-			results = append(results, summarise(s.program, modes[m].name, legs[m], legs[0]))
+			results = append(results, summarise(s.name, modes[m].name, legs[m], legs[0]))
 		}
 	}
-	fmt.Printf("%d rounds of %v, wrk with %d connections, %s\n\n", o.rounds, o.duration, o.connections, machine())
+	fmt.Printf("%d rounds of %v, wrk with %d connections, the others with %s, %s\n\n",
+		o.rounds, o.duration, o.connections, databaseClients, machine())
 	print(os.Stdout, results)
 	return nil
 }

@@ -8,13 +8,33 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/clewtrace/clew/test/programs"
+	"github.com/clewtrace/clew/test/rig"
 )
 
-// load is what wrk reports.
+// load is what a generator of load reports.
 type load struct {
 	requests   int64
 	throughput float64 // requests a second
 	p50, p99   time.Duration
+}
+
+// web starts a program of the catalogue, to be put under load by wrk.
+func web(program string) func(context.Context, options, *rig.Scene) (server, error) {
+	return func(ctx context.Context, o options, scene *rig.Scene) (server, error) {
+		workshop, err := programs.OpenWorkshop(scene.Dir)
+		if err != nil {
+			return server{}, err
+		}
+		started, err := workshop.Start(ctx, scene, programs.Named(program), programs.Config{Service: program})
+		if err != nil {
+			return server{}, err
+		}
+		return server{process: started.Process, load: func(ctx context.Context, _ *rig.Scene, duration time.Duration) (load, error) {
+			return wrk(ctx, started.URL+"/", o.connections, duration)
+		}}, nil
+	}
 }
 
 // wrk puts load on a URL. The client runs where nothing is traced.

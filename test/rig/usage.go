@@ -12,6 +12,7 @@ import (
 // Usage is what a process has used so far.
 type Usage struct {
 	CPU      time.Duration // user and system
+	Ended    time.Duration // likewise, of its children that have ended
 	Resident int64         // bytes
 }
 
@@ -22,17 +23,18 @@ func UsageOf(pid int) (Usage, error) {
 		return Usage{}, fmt.Errorf("read the usage of %d: %w", pid, err)
 	}
 	// The name, in parentheses, may hold spaces. After it come the fields from
-	// number 3 on; utime and stime are 14 and 15, in ticks of 10 ms.
+	// number 3 on; utime and stime are 14 and 15, in ticks of 10 ms, and those of
+	// children that ended 16 and 17.
 	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	var ticks int64
-	for _, field := range fields[11:13] {
+	var ticks [4]time.Duration
+	for i, field := range fields[11:15] {
 		n, err := strconv.ParseInt(field, 10, 64)
 		if err != nil {
 			return Usage{}, fmt.Errorf("read the usage of %d: %w", pid, err)
 		}
-		ticks += n
+		ticks[i] = time.Duration(n) * 10 * time.Millisecond
 	}
-	usage := Usage{CPU: time.Duration(ticks) * 10 * time.Millisecond}
+	usage := Usage{CPU: ticks[0] + ticks[1], Ended: ticks[2] + ticks[3]}
 
 	status, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

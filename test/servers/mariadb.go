@@ -142,7 +142,7 @@ func (m *MariaDB) general() ([]logged, error) {
 }
 
 // Statements are all statements that have been executed, or refused, since the
-// start, in the order in which they began, by the server's own statistics: the
+// start, several in one message as one, in the order in which they began, by the server's own statistics: the
 // general log would not tell errors. The client is the database in which it
 // worked, so each client must have one of its own. Statements of more than 512
 // bytes are cut. Those executed by the binary protocol at the same time may
@@ -166,7 +166,23 @@ func (m *MariaDB) Statements() ([]Statement, error) {
 		}
 		statements[i].Text, executed = executed[0].Text, executed[1:]
 	}
-	return statements, nil
+	return joined(statements), nil
+}
+
+// joined makes one of the statements that were sent together: each of them
+// stands in the record with all that follow it.
+func joined(statements []Statement) []Statement {
+	var all []Statement
+	for _, s := range statements {
+		if n := len(all) - 1; n >= 0 && all[n].Client == s.Client {
+			if before, ok := strings.CutSuffix(all[n].Text, s.Text); ok && strings.HasSuffix(strings.TrimSpace(before), ";") {
+				all[n].Error = s.Error // only the last can fail
+				continue
+			}
+		}
+		all = append(all, s)
+	}
+	return all
 }
 
 // rows runs a query whose rows are JSON.

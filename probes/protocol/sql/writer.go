@@ -32,10 +32,7 @@ type writer struct {
 	gap   bool // a space comes next
 	stop  bool // a ; comes next
 
-	last, before  token // the tokens that came before
-	first, second keyword
-	words         int  // of the statement, to 2
-	merged        bool // last was no literal, but counts as part of one
+	past
 
 	skipping int  // brackets open of a further row of VALUES
 	pending  bool // a comma after such a row waits for the next token
@@ -44,6 +41,14 @@ type writer struct {
 
 	depth  int
 	groups [maxDepth]group
+}
+
+// past is what came before of the statement.
+type past struct {
+	last, before  token
+	first, second keyword
+	words         int  // to 2
+	merged        bool // last was no literal, but counts as part of one
 }
 
 // hush is how far the value of a SET statement is.

@@ -24,7 +24,7 @@ const early = (client) => client.query({
 async function work(client) {
   for (const { verb, statement, parameters } of sql.workload) {
     switch (verb) {
-      case 'run': await client.query(statement); break;
+      case 'run': case 'several': await client.query(statement); break;
       case 'prepared': await client.query({ name: statement, text: numbered(statement), values: parameters }); break;
       case 'refused': await sql.refused(client.query(statement), statement); break;
       case 'begin': case 'commit': await client.query(verb); break;

@@ -2,8 +2,10 @@
 
 import io
 import os
+import threading
 
 import psycopg2
+import psycopg2.extensions
 
 import sql
 
@@ -18,6 +20,25 @@ class Client:
         self.cursor.execute(statement.replace("?", "%s") if parameters else statement, parameters or None)
         if self.cursor.description:
             self.cursor.fetchall()
+
+    def cancelled(self, statement):
+        """Asks on another connection to cancel the statement, until that is done."""
+        done = threading.Event()
+
+        def cancel():
+            while not done.wait(0.02):
+                self.connection.cancel()
+
+        canceller = threading.Thread(target=cancel)
+        canceller.start()
+        try:
+            self.cursor.execute(statement)
+        except psycopg2.extensions.QueryCanceledError:
+            return
+        finally:
+            done.set()
+            canceller.join()
+        sql.fail(f"{statement} was not cancelled")
 
     def do(self, verb, statement, parameters):
         if verb == "refused":
@@ -50,4 +71,5 @@ for client in clients + [Client(host) for host in sql.hosts()]:
     for entry in sql.workload():
         if entry[0] != "early":
             client.do(*entry)
+    client.cancelled("SELECT pg_sleep(600)")
     client.connection.close()
