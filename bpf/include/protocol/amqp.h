@@ -46,7 +46,7 @@ static __always_inline int amqp_start(const struct scratch *s, __u32 len, __u32 
 		return size == 8 ? START_REQUEST : START_NOTHING;
 	if (s->head[0] == AMQP_HEARTBEAT && !length && s->head[7] == AMQP_END)
 		return START_MORE;
-	if (s->head[0] != AMQP_METHOD || length < 4 || len < 12 || length > 4096 || size < length + 8)
+	if (s->head[0] != AMQP_METHOD || length < 4 || len < 12 || length > (128U << 10) || size < length + 8)
 		return START_NOTHING;
 	if (length + 7 < len && s->head[(length + 7) & (HEAD_MAX - 1)] != AMQP_END)
 		return START_NOTHING;
