@@ -111,6 +111,8 @@ type pureResult struct {
 	Status      uint32
 	Wire        pureWire
 	WireStart   pureStart
+	Datagram    pureStart
+	Pad         uint32
 }
 
 type pureScratch struct {

@@ -59,16 +59,19 @@ func TestWires(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s:%d: %v", name, n, err)
 			}
-			if !turned {
+			if !turned && side != ']' && side != '[' {
 				continue
 			}
 			turns++
 			r := p.readOf(t, segment[:min(len(segment), 64)], len(segment))
+			if side == ']' || side == '[' { // datagrams, of one protocol
+				r.Wire, r.WireStart = pureWireWIRE_DNS, r.Datagram
+			}
 			switch {
 			case r.WireStart != pureStartSTART_REQUEST && r.WireStart != pureStartSTART_RESPONSE:
 			case r.Wire != want:
 				t.Errorf("%s:%d: taken for wire %d: %.60q", name, n, r.Wire, segment)
-			case (r.WireStart == pureStartSTART_REQUEST) == (side == '>'):
+			case (r.WireStart == pureStartSTART_REQUEST) == (side == '>' || side == ']'):
 				recognised++
 			case want != pureWireWIRE_REDIS: // whose answers look like requests: ports tell
 				t.Errorf("%s:%d: the wrong side of it: %.60q", name, n, segment)

@@ -33,6 +33,8 @@ struct result {
 	__u32 status;
 	enum wire wire;
 	enum start wire_start;
+	enum start datagram;
+	__u32 pad;
 };
 
 /*
@@ -72,6 +74,7 @@ int read_head(void *skb)
 	r->request_line = http_request_line(s);
 	r->status = http_status(s);
 	found = wire_start(SLOT_TEST, len, in->size);
+	r->datagram = dns_message(s, 0, len);
 	r->wire = WIRE_OF(found);
 	r->wire_start = WIRE_START_OF(found);
 	return 0;

@@ -16,6 +16,8 @@
 /* Who sends a method: numbers of answers end in 1, but for those of class basic. */
 static __always_inline int amqp_method(__u16 class, __u16 method)
 {
+	if (class == 20 && method >= 20) /* flow and close: either side's */
+		return START_MORE;
 	if (class != 60)
 		return method % 10 == 1 ? START_RESPONSE : START_REQUEST;
 	switch (method) {
