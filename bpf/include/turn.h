@@ -136,6 +136,8 @@ __noinline int head(struct hook *h, struct conn *c, struct stream *st, bool turn
 	if (!s || !c || !st)
 		return 0;
 	at = st->held;
+	if (c->role == ROLE_UNKNOWN && turned)
+		at = st->held = 0; /* of an earlier turn */
 	if (c->role == ROLE_UNKNOWN && !turned && !at) {
 		h->n = 0; /* mid-turn of a connection not known yet */
 		return 0;
@@ -148,10 +150,14 @@ __noinline int head(struct hook *h, struct conn *c, struct stream *st, bool turn
 	start = head_load(h, st, c->id);
 	if (start == START_UNSEEN)
 		answer_unseen(c, h->dir);
-	if (start == START_NOTHING && turned && !at && c->role == ROLE_UNKNOWN && wire_found(h, c))
-		return 0; /* segment() goes on with it */
+	if (start == START_NOTHING && c->role == ROLE_UNKNOWN && (turned || at)) {
+		if (wire_found(h, c, at))
+			return at ? wire_joined(h, c, st, at) : 0; /* segment() goes on with it */
+		if (s->len < WIRE_HEADER && s->len == at + h->n && h->dir == DIR_IN)
+			start = START_MORE;
+	}
 	if (start == START_NOTHING || start == START_UNSEEN)
-		return head_missed(h, c, st, turned);
+		return head_missed(h, c, st, turned || at);
 	if (!s->info.end && s->len < HEAD_MAX) {
 		held_put(s, c->id, h->dir);
 		st->held = s->len;

@@ -17,6 +17,8 @@
 #define WIRE_PIECES 8
 /* Request turns in a row that do not begin as they should: then another look. */
 #define WIRE_MISSES 8
+/* Fewer bytes tell nothing: some servers read the header of a message by itself. */
+#define WIRE_HEADER 17
 /* Protocols and roles given up on one connection: then it is left alone. */
 #define WIRE_DOUBTS 4
 
@@ -36,8 +38,11 @@ static __always_inline bool ports_deny(const struct message *m, bool client)
 	return local != remote && local != client;
 }
 
-/* Is the turn in scratch one of a protocol known? Then c->wire and c->role are set. */
-__noinline int wire_found(struct hook *h, struct conn *c)
+/*
+ * Is the turn in scratch, with `held` bytes of an earlier segment, one of a protocol
+ * known? Then c->wire and c->role are set.
+ */
+__noinline int wire_found(struct hook *h, struct conn *c, __u32 held)
 {
 	struct scratch *s = h ? scratch_get(h->slot) : 0;
 	int found;
@@ -45,7 +50,7 @@ __noinline int wire_found(struct hook *h, struct conn *c)
 
 	if (!s || !c || c->doubts >= WIRE_DOUBTS)
 		return 0;
-	found = wire_start(h->slot, s->len, wire_size(h));
+	found = wire_start(h->slot, s->len, wire_size(h) + held);
 	if (WIRE_START_OF(found) != START_REQUEST && WIRE_START_OF(found) != START_RESPONSE)
 		return 0;
 	client = (WIRE_START_OF(found) == START_REQUEST) == (h->dir == DIR_OUT);
@@ -91,11 +96,9 @@ static __always_inline bool wire_fits(struct hook *h, struct conn *c, const stru
 	return false;
 }
 
-/* Fixes the place in a trace of the request that may begin with this segment. */
-static __always_inline void wire_identity(struct hook *h, struct conn *c, struct scratch *s)
+/* Fixes the place in a trace of the request that may begin at `seq`. */
+static __always_inline void wire_identity(struct hook *h, struct conn *c, struct scratch *s, __u32 seq)
 {
-	__u32 seq = h->seq + (__u32)h->skip;
-
 	s->info.traceparents = 0;
 	s->buf.fd = wire_writer(c->wire);
 	s->msg.flags = request_identity(h, c, seq) ? MESSAGE_SAMPLED : 0;
@@ -142,6 +145,39 @@ __noinline int wire_piece(struct hook *h, struct conn *c, struct stream *st, __u
 	return message_put(h, c, st, WHAT(kind, s->msg.flags), got + tail);
 }
 
+/*
+ * The first message, in scratch, came in two segments, of which the first was held:
+ * user space gets them as one.
+ */
+__noinline int wire_joined(struct hook *h, struct conn *c, struct stream *st, __u32 held)
+{
+	struct scratch *s = h ? scratch_get(h->slot) : 0;
+	__u32 kind = EVENT_ANSWER;
+
+	if (!s || !c || !st)
+		return 0;
+	s->msg.flags = 0;
+	c->tgid = h->tgid;
+	message_addresses(&s->msg, h->sk);
+	__builtin_memset(&s->msg.trace, 0, sizeof(s->msg.trace));
+	s->msg.evidence = EVIDENCE_NONE;
+	if (!carries_responses(c, h->dir)) {
+		kind = EVENT_ASK;
+		wire_identity(h, c, s, st->head_seq);
+	}
+	st->last_ns = h->now;
+	st->bytes = held + h->n;
+	st->left = st->bytes;
+	st->held = 0;
+	st->framing = FRAMING_BOUNDARY;
+	s->msg.position = 0;
+	s->msg.tail_len = 0;
+	h->skip += h->n;
+	h->n = 0;
+	stat_add(STAT_SEGMENT);
+	return message_put(h, c, st, WHAT(kind, s->msg.flags), s->len);
+}
+
 /* A segment of a connection that is followed by user space. */
 __noinline int wire_segment(struct hook *h, struct conn *c, struct stream *st, bool turned)
 {
@@ -162,14 +198,14 @@ __noinline int wire_segment(struct hook *h, struct conn *c, struct stream *st, b
 	} else {
 		if (turned) {
 			s->len = buffer_load(h->slot, 0, h->skip, h->n < WIRE_START ? h->n : WIRE_START);
-			if (s->len && !wire_fits(h, c, s))
+			if (s->len >= WIRE_HEADER && !wire_fits(h, c, s))
 				return 0;
 		}
 	}
 	c->tgid = h->tgid;
 	message_addresses(&s->msg, h->sk);
 	if (kind == EVENT_ASK)
-		wire_identity(h, c, s);
+		wire_identity(h, c, s, h->seq + (__u32)h->skip);
 	for (int i = 1; i < WIRE_PIECES && h->n > HEAD_MAX && kind == EVENT_ASK; i++)
 		wire_piece(h, c, st, kind, false);
 	return wire_piece(h, c, st, kind, true);
