@@ -105,7 +105,7 @@ func TestCaches(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			own := spans.Where(rig.Service(c.name), rig.Kind("client"))
 			if c.name == "libmemcached-binary" {
-				binary(t, s, own)
+				unread(t, s, own)
 				return
 			}
 			rows = append(rows, parties[1].compare(t, i, cacheDeeds(t, own, "memcached"), nil, ""))
@@ -160,9 +160,9 @@ func cacheDeeds(t *testing.T, spans rig.Spans, system string) []deed {
 	return deeds
 }
 
-// binary expects that a protocol which is only recognised leaves no span, and is
+// unread expects that a protocol which is only recognised leaves no span, and is
 // counted.
-func binary(t *testing.T, s *stage, spans rig.Spans) {
+func unread(t *testing.T, s *stage, spans rig.Spans) {
 	t.Helper()
 	if len(spans) != 0 {
 		t.Errorf("there are spans of it:\n%v", spans)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"text/tabwriter"
+	"time"
 
 	"github.com/clewtrace/clew/test/rig"
 	"github.com/clewtrace/clew/test/servers"
@@ -18,6 +19,7 @@ import (
 
 // sqlTalk is a database with its clients.
 type sqlTalk struct {
+	server  string   // its service, if it is watched
 	systems []string // db.system.name may be one of these
 	clients []sqlClient
 	record  func() ([]servers.Statement, error)
@@ -72,7 +74,7 @@ func postgresTalk(s *stage, config servers.Config) *sqlTalk {
 	}
 	prepareBench(s.T, postgres)
 	return &sqlTalk{
-		systems: []string{"postgresql"}, clients: postgresClients, record: postgres.Statements,
+		server: "postgres", systems: []string{"postgresql"}, clients: postgresClients, record: postgres.Statements,
 		port: postgres.Port, socket: postgres.Sockets, entries: workload(
 			"text", "CREATE TEMP TABLE items (id int PRIMARY KEY, name text, price numeric)",
 			"SELECT repeat('hush', 250) FROM generate_series(1, 4000)"),
@@ -102,7 +104,7 @@ func mariaTalk(s *stage, config servers.Config) *sqlTalk {
 	return &sqlTalk{
 		// On connections that are older than the agent it has not seen the
 		// greeting, which tells the two apart.
-		systems: []string{"mariadb", "mysql"}, clients: mariaClients, record: maria.Statements,
+		server: "mariadbd", systems: []string{"mariadb", "mysql"}, clients: mariaClients, record: maria.Statements,
 		port: maria.Port, socket: maria.Socket, entries: workload(
 			"char", "CREATE TEMPORARY TABLE items (id int PRIMARY KEY, name longtext, price int)",
 			"SELECT repeat('hush', 250) FROM seq_1_to_4000"),
@@ -271,4 +273,42 @@ func kept(t *testing.T, spans rig.Spans) {
 
 func leaks(text string) bool {
 	return strings.Contains(text, secretWord) || strings.Contains(text, secretNumber)
+}
+
+// TestDiffer feeds the comparison with known answers.
+func TestDiffer(t *testing.T) {
+	at := time.Unix(0, 0)
+	span := func(second int, operation, text, code string) rig.Span {
+		return rig.Span{
+			Start: at.Add(time.Duration(second) * time.Second), End: at.Add(time.Duration(second) * time.Second), Failed: code != "",
+			Attributes: map[string]string{"db.operation.name": operation, "db.query.text": text, "db.response.status_code": code},
+		}
+	}
+	asked := []servers.Statement{
+		{Text: "BEGIN"}, {Text: "select 1"}, {Text: "SELEC 2", Error: "42601"}, {Text: "COMMIT;"},
+	}
+	begin, query, refusal, end := span(0, "BEGIN", "BEGIN", ""), span(1, "SELECT", "select ?", ""), span(2, "", "?", "42601"), span(3, "COMMIT", "COMMIT", "")
+	unseen := query
+	unseen.Attributes = map[string]string{"db.query.text": "<prepared>"}
+	together := span(1, "", "?", "42601") // as if sent with the query
+	for _, c := range []struct {
+		name  string
+		spans rig.Spans
+		same  bool
+	}{
+		{"the same", rig.Spans{begin, query, refusal, end}, true},
+		{"prepared unseen", rig.Spans{begin, unseen, refusal, end}, true},
+		{"at the same time", rig.Spans{begin, together, query, end}, true},
+		{"one is missing", rig.Spans{begin, query, end}, false},
+		{"the last is missing", rig.Spans{begin, query, refusal}, false},
+		{"one too many", rig.Spans{begin, query, refusal, end, end}, false},
+		{"another order", rig.Spans{begin, refusal, query, end}, false},
+		{"another error", rig.Spans{begin, query, span(2, "", "?", "42P01"), end}, false},
+		{"no error", rig.Spans{begin, query, span(2, "", "?", ""), end}, false},
+		{"another operation", rig.Spans{begin, span(1, "DELETE", "select ?", ""), refusal, end}, false},
+	} {
+		if difference := differ(asked, c.spans); (difference == "") != c.same {
+			t.Errorf("%s: got %q", c.name, difference)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/clewtrace/clew/test/rig"
@@ -11,16 +12,15 @@ import (
 // sides, and over TCP the server's is the child of the client's.
 func TestSQLServers(t *testing.T) {
 	s := newStage(t)
-	named := func(name string) servers.Config {
-		return servers.Config{Watched: true, Env: []string{"OTEL_SERVICE_NAME=" + name}}
-	}
-	talks := []*sqlTalk{postgresTalk(s, named("postgresql")), mariaTalk(s, named("mariadb"))}
+	config := servers.Config{Watched: true}
+	talks := []*sqlTalk{postgresTalk(s, config), mariaTalk(s, config)}
 	talks[0].clients = postgresClients[:1] // psql
 	talks[1].clients = mariaClients[:1]    // mariadb
-	for _, talk := range talks {
-		talk.arrive(s, "")
-	}
+	talks[0].arrive(s, "")
 	s.watch()
+	// MariaDB reads the four bytes before a packet by themselves: on its side a
+	// connection is recognised by the greeting, so not when it is older.
+	talks[1].arrive(s, "")
 	for _, talk := range talks {
 		talk.work(t)
 	}
@@ -41,7 +41,9 @@ func (talk *sqlTalk) bothSides(t *testing.T, spans rig.Spans) {
 	}
 	asked, _ := askedBy(talk.clients[0], record[talk.old:])
 	sent := spans.Where(rig.Kind("client"), rig.Service(talk.clients[0].name))
-	served := spans.Where(rig.Kind("server"), rig.Service(talk.systems[0]))
+	served := spans.Where(rig.Kind("server"), rig.Service(talk.server), func(span rig.Span) bool {
+		return !strings.Contains(span.Attributes["db.collection.name"], ".") // ours, which read the record
+	})
 	for _, side := range []rig.Spans{sent, served} {
 		if difference := differ(asked, side); difference != "" {
 			t.Fatal(difference)

@@ -185,6 +185,45 @@ func (r bsonReader) count() (n int64, ok bool) {
 	}
 }
 
+// bsonSequence is documents one behind the other, possibly cut.
+type bsonSequence struct {
+	data []byte
+	cut  bool
+}
+
+// next returns the next document, as an element, false if there is none.
+func (s *bsonSequence) next() (e bsonElement, ok bool) {
+	if len(s.data) < 4 {
+		return e, false
+	}
+	n := binary.LittleEndian.Uint32(s.data)
+	if n < 5 || uint64(n) > uint64(len(s.data)) && !s.cut {
+		return e, false
+	}
+	e = bsonElement{kind: bsonDocument, cut: uint64(n) > uint64(len(s.data))}
+	e.value = s.data[:min(uint64(n), uint64(len(s.data)))]
+	s.data = s.data[len(e.value):]
+	return e, true
+}
+
+// count returns how many documents there are, false if that can't be known.
+func (s bsonSequence) count() (n int64, ok bool) {
+	for {
+		e, more := s.next()
+		if !more {
+			break
+		}
+		if e.cut {
+			return 0, false
+		}
+		n++
+	}
+	if s.cut || len(s.data) > 0 {
+		return 0, false
+	}
+	return n, true
+}
+
 const (
 	// maxBSONText bounds the text made of a command, so that a thousand updates in
 	// one are no longer than one.
@@ -196,64 +235,76 @@ const (
 // bsonText writes a command as text: names as they are, values as question marks
 // unless raw. Neighbours in an array that look the same are written once.
 type bsonText struct {
-	out  []byte
-	raw  bool
-	skip func(key []byte) bool // elements of the outermost document to leave out
+	out []byte
+	raw bool
 }
 
 func (t *bsonText) full() bool { return len(t.out) >= maxBSONText }
 
 func (t *bsonText) document(r bsonReader, depth int) {
 	t.out = append(t.out, '{')
-	first := true
-	for !t.full() {
+	for first := true; !t.full(); first = false {
 		e, ok := r.next()
 		if !ok {
 			break
 		}
-		if depth == 0 && t.skip(e.key) {
-			continue
-		}
 		if !first {
 			t.out = append(t.out, ',')
 		}
-		first = false
-		t.out = append(t.out, '"')
-		t.key(e.key)
-		t.out = append(t.out, '"', ':')
+		t.name(e.key)
 		t.value(&e, depth)
 	}
-	if r.cut || r.bad || t.full() {
+	t.end(r.cut || r.bad, '}')
+}
+
+// end closes a document or an array, of which more may not be shown.
+func (t *bsonText) end(more bool, bracket byte) {
+	if more || t.full() {
 		t.out = append(t.out, "…"...)
 	}
-	t.out = append(t.out, '}')
+	t.out = append(t.out, bracket)
+}
+
+func (t *bsonText) name(key []byte) {
+	t.out = append(t.out, '"')
+	t.key(key)
+	t.out = append(t.out, '"', ':')
 }
 
 // key writes a name if it looks like one that a program has: where documents are
 // used as maps, names are values.
 func (t *bsonText) key(key []byte) {
 	const maxKey = 64
-	for i, word := range bytes.Split(key[:min(len(key), maxKey)], []byte(".")) {
+	if t.raw {
+		t.out = appendQuoted(t.out, key[:min(len(key), maxKey)])
+		return
+	}
+	if len(key) > maxKey || bytes.ContainsFunc(key, isNoName) {
+		t.out = append(t.out, '?')
+		return
+	}
+	for i, word := range bytes.Split(key, []byte(".")) {
 		if i > 0 {
 			t.out = append(t.out, '.')
 		}
-		if t.raw {
-			t.out = appendQuoted(t.out, word)
-		} else if name := bytes.TrimLeft(word, "$"); len(name) > 0 && (!isIdentifier(name) || classify(name) != "") {
+		name := bytes.TrimLeft(word, "$")
+		if len(name) > 0 && (!isIdentifier(name) || classify(name) != "") {
 			t.out = append(t.out, '?')
 		} else {
 			t.out = append(t.out, word...)
 		}
 	}
-	if len(key) > maxKey {
-		t.out = append(t.out, "…"...)
-	}
+}
+
+// isNoName says that r is in no path of names.
+func isNoName(r rune) bool {
+	return r >= 0x80 || !isWordByte(byte(r)) && r != '_' && r != '$' && r != '.'
 }
 
 // isIdentifier says whether b can be a name in a program.
 func isIdentifier(b []byte) bool {
 	for i, c := range b {
-		if !isLetter(c) && c != '_' && (i == 0 || !isDigit(c)) {
+		if !isWordByte(c) && c != '_' || i == 0 && isDigit(c) {
 			return false
 		}
 	}
@@ -277,29 +328,44 @@ func (t *bsonText) value(e *bsonElement, depth int) {
 
 func (t *bsonText) array(r bsonReader, depth int) {
 	t.out = append(t.out, '[')
-	begun := len(t.out)
-	last := begun // where the element before begins
+	last, at := len(t.out), len(t.out)
 	for !t.full() {
 		e, ok := r.next()
 		if !ok {
 			break
 		}
-		at := len(t.out)
-		if at > begun {
-			t.out = append(t.out, ',')
-		}
-		from := len(t.out)
-		t.value(&e, depth)
-		if at > begun && bytes.Equal(t.out[last:at], t.out[from:]) {
-			t.out = t.out[:at]
-		} else {
-			last = from
-		}
+		last, at = t.item(&e, depth, last, at)
 	}
-	if r.cut || r.bad || t.full() {
-		t.out = append(t.out, "…"...)
+	t.end(r.cut || r.bad, ']')
+}
+
+// sequence writes documents as an array.
+func (t *bsonText) sequence(s bsonSequence) {
+	t.out = append(t.out, '[')
+	last, at := len(t.out), len(t.out)
+	for !t.full() {
+		e, ok := s.next()
+		if !ok {
+			break
+		}
+		last, at = t.item(&e, 1, last, at)
 	}
-	t.out = append(t.out, ']')
+	t.end(s.cut, ']')
+}
+
+// item writes an element of an array unless it looks like the one before, which
+// is from last to at. It returns the same for the next one.
+func (t *bsonText) item(e *bsonElement, depth, last, at int) (int, int) {
+	if at > last {
+		t.out = append(t.out, ',')
+	}
+	from := len(t.out)
+	t.value(e, depth)
+	if bytes.Equal(t.out[last:at], t.out[from:]) {
+		t.out = t.out[:at]
+		return last, at
+	}
+	return from, len(t.out)
 }
 
 // scalar writes a value as it is, or a question mark for the rarer ones.

@@ -26,6 +26,7 @@ const (
 	unprepared  // kept too: runs a statement that was prepared unseen
 	notExecuted // it was only prepared, or left out after an error before it
 	quick       // a lookup that went well, and soon
+	uncaptured  // what it is stands beyond what is captured
 	numOutcomes
 )
 
@@ -51,6 +52,7 @@ var outcomes = [numOutcomes]struct{ outcome, reason string }{
 	auxiliary:   {"dropped", "auxiliary"},
 	unprepared:  {"kept", "prepared_unseen"},
 	quick:       {"dropped", "quick_lookup"},
+	uncaptured:  {"dropped", "beyond_capture"},
 }
 
 // counters are written by one goroutine and read by any.

@@ -40,6 +40,7 @@ type session interface {
 // those with the more telling bytes first.
 var wires = []wire{
 	{"amqp", detectAMQP, openAMQP, true},
+	{"mongodb", detectMongo, openMongo, true},
 	{"nats", detectNATS, openNATS, true},
 	{"redis", detectRedis, openRedis, false},
 	{"memcached", detectMemcached, openMemcached, false},
