@@ -47,6 +47,9 @@ func TestBrokers(t *testing.T) {
 	}
 	rabbits := s.gather("rabbitmq", rabbitmq.Statements, rabbitmqClients, with(rabbitmq.Address, rabbitmq.Username, rabbitmq.Password))
 	subjects := s.gather("nats", nats.Statements, natsClients, with(nats.Address, nats.Username, nats.Password))
+	if err := nats.Idle(t.Context(), len(natsClients)); err != nil {
+		t.Fatal(err)
+	}
 	s.watch()
 	var closings []map[string]int // after each client
 	rabbits.work(t, func(int) {

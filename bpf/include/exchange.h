@@ -210,7 +210,7 @@ __noinline int response_threads(struct hook *h, struct conn *c)
 		return 0;
 	if (c->role == ROLE_SERVER)
 		task_answers(c->request, h->tid);
-	else if (c->writer != h->tid)
+	else if (c->writer && c->writer != h->tid) /* 0: a server that speaks first */
 		thread_works_for(h->tgid, 0);
 	return 0;
 }

@@ -92,6 +92,17 @@ func (n *NATS) Statements() ([]Statement, error) {
 	})
 }
 
+// Idle waits until the server has asked that many clients whether they are there,
+// as it does a second or two after they have come, and not again for minutes.
+func (n *NATS) Idle(ctx context.Context, clients int) error {
+	return rig.Until(ctx, "NATS's clients", func(context.Context) error {
+		if seen := strings.Count(n.Process.Errors(), "<<- [PONG]"); seen < clients {
+			return fmt.Errorf("%d of %d have answered", seen, clients)
+		}
+		return nil
+	})
+}
+
 // natsRecord reads lines such as
 //
 //	[1] 2006/01/02 15:04:05.000000 [TRC] 127.0.0.1:42378 - cid:4 - "v1:go" - <<- [PUB subject 5]
