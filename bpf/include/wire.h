@@ -51,6 +51,8 @@ __noinline int wire_found(struct hook *h, struct conn *c, __u32 held)
 	if (!s || !c || c->doubts >= WIRE_DOUBTS)
 		return 0;
 	found = wire_start(h->slot, s->len, wire_size(h) + held);
+	if (WIRE_START_OF(found) == START_MORE)
+		c->last_dir = 0; /* what follows tells: it counts as a turn of its own */
 	if (WIRE_START_OF(found) != START_REQUEST && WIRE_START_OF(found) != START_RESPONSE)
 		return 0;
 	client = (WIRE_START_OF(found) == START_REQUEST) == (h->dir == DIR_OUT);
