@@ -29,7 +29,8 @@ struct stream {
 	__u64 last_ns;	/* its last byte so far */
 	__u64 bytes;	/* of the message so far */
 	__u32 next_seq; /* sequence number after the last byte accounted for */
-	__u32 head_seq; /* sequence number of the message's first byte */
+	__u32 head_seq; /* sequence number of the message's first byte; of a wire: bytes
+			 * since this side began to speak, no more than 2^31 */
 	__u16 held;	/* bytes of an unfinished head in `heads` */
 	__u8 framing;	/* enum framing */
 	__u8 synced;	/* next_seq is valid */

@@ -15,6 +15,8 @@
 #define WIRE_TAIL 128
 /* Pieces of HEAD_MAX that are copied of a request: 32 KiB, a batch of some 200 queries. */
 #define WIRE_PIECES 8
+/* Behind so many bytes of one turn, a request is a bulk load: one piece of a segment will do. */
+#define WIRE_BULK (64 << 10)
 /* Request turns in a row that do not begin as they should: then another look. */
 #define WIRE_MISSES 8
 /* Fewer bytes tell nothing: some servers read the header of a message by itself. */
@@ -185,6 +187,7 @@ __noinline int wire_segment(struct hook *h, struct conn *c, struct stream *st, b
 {
 	struct scratch *s = h ? scratch_get(h->slot) : 0;
 	__u32 kind = EVENT_ASK;
+	int pieces;
 
 	if (!s || !c || !st || !h->n)
 		return 0;
@@ -208,7 +211,12 @@ __noinline int wire_segment(struct hook *h, struct conn *c, struct stream *st, b
 	message_addresses(&s->msg, h->sk);
 	if (kind == EVENT_ASK)
 		wire_identity(h, c, s, h->seq + (__u32)h->skip);
-	for (int i = 1; i < WIRE_PIECES && h->n > HEAD_MAX && kind == EVENT_ASK; i++)
+	if (turned)
+		st->head_seq = 0;
+	pieces = kind == EVENT_ASK && st->head_seq < WIRE_BULK ? WIRE_PIECES : 1;
+	if (st->head_seq < 1U << 31)
+		st->head_seq += wire_size(h);
+	for (int i = 1; i < WIRE_PIECES && i < pieces && h->n > HEAD_MAX; i++)
 		wire_piece(h, c, st, kind, false);
 	return wire_piece(h, c, st, kind, true);
 }

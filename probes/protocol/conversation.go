@@ -76,6 +76,9 @@ type Conversations struct {
 	calls    int // in all conversations
 	exchange Exchange
 	counters counters
+	// learnt is, by protocol, what its sessions have learnt on one connection that
+	// holds on others.
+	learnt map[string]any
 }
 
 // Statement says what is recorded of the text of database queries.
@@ -105,6 +108,7 @@ func New(o Options) *Conversations {
 		options:  o,
 		describe: describer{headers: captured(o.Headers)},
 		table:    make(map[uint64]*conversation),
+		learnt:   make(map[string]any),
 	}
 }
 

@@ -27,6 +27,7 @@ const (
 	notExecuted // it was only prepared, or left out after an error before it
 	quick       // a lookup that went well, and soon
 	uncaptured  // what it is stands beyond what is captured
+	sealed      // kept too: carries messages whose headers are compressed or not captured
 	numOutcomes
 )
 
@@ -53,6 +54,7 @@ var outcomes = [numOutcomes]struct{ outcome, reason string }{
 	unprepared:  {"kept", "prepared_unseen"},
 	quick:       {"dropped", "quick_lookup"},
 	uncaptured:  {"dropped", "beyond_capture"},
+	sealed:      {"kept", "headers_unseen"},
 }
 
 // counters are written by one goroutine and read by any.

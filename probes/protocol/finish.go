@@ -111,10 +111,10 @@ func (l *link) hand(q *query, end time.Time) {
 	}
 	q.void = true
 	q.ends()
-	if q.unprepared {
-		s.counters.add(unprepared)
-	} else {
+	if q.lacks == 0 {
 		s.counters.add(kept)
+	} else {
+		s.counters.add(q.lacks)
 	}
 	x := &s.exchange
 	*x = Exchange{

@@ -259,6 +259,8 @@ func (l *link) closed(now time.Time) {
 			l.void(q, endUnseen) // whoever asked wanted it no more
 		case l.isDatagram():
 			q.fail(errorTimeout, "no answer before the socket was closed")
+		case q.auxiliary && q.patience == endless:
+			l.void(q, auxiliary) // what it was waiting for is not wanted any more
 		case q.answered.IsZero():
 			q.fail(errorClosed, "connection closed before the answer")
 		default:

@@ -228,9 +228,11 @@ func (s *mongo) take(d direction, f *frame) bool {
 
 // ask takes a message of a client.
 func (s *mongo) ask(f *frame, h *mongoHead) bool {
-	m := readMongo(f.data, h)
-	if h.op == mongoMsg && m.bad {
-		return false
+	var m mongoMessage
+	if h.op == mongoMsg {
+		if m = readMongo(f.data, h); m.bad {
+			return false
+		}
 	}
 	q := s.link.ask(f)
 	q.id = uint64(h.id)

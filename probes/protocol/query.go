@@ -18,8 +18,10 @@ type query struct {
 	id uint64
 	// note is for the session too: what it must remember until the answer.
 	note any
-	// unprepared says that the statement it runs was prepared unseen.
-	unprepared bool
+	// lacks is what is not known of it, for it to be counted: unprepared, if the
+	// statement it runs was prepared unseen; sealed, if it carries messages whose
+	// headers can't all be read, so that it may have a parent that is not known; or 0.
+	lacks outcome
 	// auxiliary says that it is no query: it is worth a span only if it failed.
 	auxiliary bool
 	Name
@@ -99,6 +101,16 @@ func (l *link) tell(f *frame) *query {
 	q := l.ask(f)
 	l.pipelines, l.serial = pipelines, serial
 	return q
+}
+
+// beside adds another request of the same bytes as q, of which one does several
+// things.
+func (l *link) beside(q *query) *query {
+	o := q.origin
+	o.taken = true
+	other := l.ask(&frame{first: q.start, origin: &o})
+	other.id, other.answered = q.id, q.answered
+	return other
 }
 
 // oldest returns the request that the next answer belongs to, in protocols that

@@ -79,7 +79,9 @@ func (s *statement) add(key attribute.Key, value string) {
 // is prepared holds for the first query that runs it: others may run it later, in
 // another trace.
 func (l *link) runs(q *query, s *statement) {
-	q.Name, q.unprepared = s.Name, s.unseen
+	if q.Name, q.lacks = s.Name, 0; s.unseen {
+		q.lacks = unprepared
+	}
 	q.attributes = append(slices.Grow(q.attributes, len(s.attributes)+8), s.attributes...)
 	if s.traceparent != "" {
 		l.carries(q, []byte(s.traceparent))

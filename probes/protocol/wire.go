@@ -41,6 +41,7 @@ type session interface {
 var wires = []wire{
 	{"amqp", detectAMQP, openAMQP, true},
 	{"mongodb", detectMongo, openMongo, true},
+	{"kafka", detectKafka, openKafka, true},
 	{"nats", detectNATS, openNATS, true},
 	{"redis", detectRedis, openRedis, false},
 	{"memcached", detectMemcached, openMemcached, false},

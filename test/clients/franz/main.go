@@ -26,7 +26,7 @@ func main() {
 	publish(ctx, producer, &kgo.Record{Topic: topic, Key: []byte(clients.Value()), Value: []byte(clients.Value()),
 		Headers: []kgo.RecordHeader{{Key: "traceparent", Value: []byte(clients.Traceparent())}}})
 	publish(ctx, producer, &kgo.Record{Topic: topic, Value: []byte(clients.Value())})
-	publish(ctx, producer, &kgo.Record{Topic: topic, Value: make([]byte, 300_000)})
+	publish(ctx, producer, &kgo.Record{Topic: "go.big", Value: make([]byte, 300_000)})
 	batch := make([]*kgo.Record, 20)
 	for i := range batch {
 		batch[i] = &kgo.Record{Topic: topic, Value: fmt.Appendf(nil, "%s-%d", clients.Value(), i)}
@@ -40,7 +40,7 @@ func main() {
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	clients.Must("make a consumer", err)
 	defer consumer.Close()
-	for seen := 0; seen < 3+len(batch); {
+	for seen := 0; seen < 2+len(batch); {
 		fetched := consumer.PollFetches(ctx)
 		clients.Must("fetch", fetched.Err())
 		seen += fetched.NumRecords()

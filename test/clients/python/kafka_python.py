@@ -11,14 +11,14 @@ producer.partitions_for(topic)
 told.start()
 
 
-def publish(body, headers=()):
+def publish(body, headers=(), to=topic):
     """Sends a record in a request of its own."""
-    producer.send(topic, body, headers=list(headers)).get(timeout=20)
+    producer.send(to, body, headers=list(headers)).get(timeout=20)
 
 
 publish(value.encode(), [("traceparent", told.traceparent.encode())])
 publish(value.encode())
-publish(bytes(300_000))
+publish(bytes(300_000), to="py.big")
 for i in range(20):
     producer.send(topic, f"{value}-{i}".encode())
 producer.flush(20)
@@ -36,8 +36,8 @@ consumer = kafka.KafkaConsumer(
 seen = 0
 for _ in consumer:
     seen += 1
-    if seen == 23:
+    if seen == 22:
         break
-want("received", seen, 23)
+want("received", seen, 22)
 consumer.commit()
 consumer.close(autocommit=False)
