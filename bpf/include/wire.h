@@ -15,8 +15,12 @@
 #define WIRE_TAIL 128
 /* Pieces of HEAD_MAX that are copied of a request: 32 KiB, a batch of some 200 queries. */
 #define WIRE_PIECES 8
-/* Behind so many bytes of one turn, a request is a bulk load: one piece of a segment will do. */
+/*
+ * Behind so many bytes of one turn it is a bulk load, or a large result: of segments
+ * too long to be captured whole so much of the beginning will do.
+ */
 #define WIRE_BULK (64 << 10)
+#define WIRE_BULK_HEAD 256
 /* Request turns in a row that do not begin as they should: then another look. */
 #define WIRE_MISSES 8
 /* Fewer bytes tell nothing: some servers read the header of a message by itself. */
@@ -125,7 +129,7 @@ __noinline int wire_piece(struct hook *h, struct conn *c, struct stream *st, __u
 	size = rest || h->n < HEAD_MAX ? h->n : HEAD_MAX;
 	if (size > HEAD_MAX) {
 		tail = size - (HEAD_MAX - WIRE_TAIL) < WIRE_TAIL ? 0 : WIRE_TAIL;
-		want = HEAD_MAX - WIRE_TAIL;
+		want = st->head_seq < WIRE_BULK ? HEAD_MAX - WIRE_TAIL : WIRE_BULK_HEAD;
 	}
 	if (want > size)
 		want = size;
@@ -186,7 +190,7 @@ __noinline int wire_joined(struct hook *h, struct conn *c, struct stream *st, __
 __noinline int wire_segment(struct hook *h, struct conn *c, struct stream *st, bool turned)
 {
 	struct scratch *s = h ? scratch_get(h->slot) : 0;
-	__u32 kind = EVENT_ASK;
+	__u32 kind = EVENT_ASK, size;
 	int pieces;
 
 	if (!s || !c || !st || !h->n)
@@ -214,11 +218,13 @@ __noinline int wire_segment(struct hook *h, struct conn *c, struct stream *st, b
 	if (turned)
 		st->head_seq = 0;
 	pieces = kind == EVENT_ASK && st->head_seq < WIRE_BULK ? WIRE_PIECES : 1;
-	if (st->head_seq < 1U << 31)
-		st->head_seq += wire_size(h);
+	size = wire_size(h);
 	for (int i = 1; i < WIRE_PIECES && i < pieces && h->n > HEAD_MAX; i++)
 		wire_piece(h, c, st, kind, false);
-	return wire_piece(h, c, st, kind, true);
+	wire_piece(h, c, st, kind, true);
+	if (st->head_seq < 1U << 31)
+		st->head_seq += size;
+	return 0;
 }
 
 #endif
