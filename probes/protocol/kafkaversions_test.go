@@ -149,3 +149,20 @@ func TestKafkaIsNotZooKeeper(t *testing.T) {
 		t.Error("a fetch request of a client without a name is not recognised")
 	}
 }
+
+// TestKafkaTopics has requests and answers with several topics, a compressed
+// batch, and one that is not to be acknowledged.
+func TestKafkaTopics(t *testing.T) {
+	checkTalk(t, "kafka-jstopics.talk",
+		`kafka: send single kind=1 messaging.system="kafka" messaging.operation.name="send" messaging.operation.type="send" messaging.destination.name="single" messaging.client.id="web-shop" messaging.destination.partition.id="0" messaging.kafka.offset="0"`,
+		`kafka: send single kind=1 messaging.system="kafka" messaging.operation.name="send" messaging.operation.type="send" messaging.destination.name="single" messaging.client.id="web-shop" messaging.destination.partition.id="0" messaging.batch.message_count="2"`,
+		`kafka: send orders kind=1 messaging.system="kafka" messaging.operation.name="send" messaging.operation.type="send" messaging.destination.name="orders" messaging.client.id="web-shop" messaging.batch.message_count="2"`,
+		`kafka: send single kind=1 messaging.system="kafka" messaging.operation.name="send" messaging.operation.type="send" messaging.destination.name="single" messaging.client.id="web-shop" messaging.destination.partition.id="0" messaging.batch.message_count="3"`,
+		`kafka: send single kind=1 messaging.system="kafka" messaging.operation.name="send" messaging.operation.type="send" messaging.destination.name="single" messaging.client.id="web-shop" messaging.destination.partition.id="0"`,
+		`kafka: send refused kind=1 FAILED "TOPIC_AUTHORIZATION_FAILED" messaging.system="kafka" messaging.operation.name="send" messaging.operation.type="send" messaging.destination.name="refused" messaging.client.id="web-shop" messaging.destination.partition.id="0" error.type="TOPIC_AUTHORIZATION_FAILED"`,
+	)
+	checkTalk(t, "kafka-jstopicsread.talk",
+		`kafka: poll orders messaging.system="kafka" messaging.operation.name="poll" messaging.operation.type="receive" messaging.destination.name="orders" messaging.client.id="web-shop" messaging.batch.message_count="2"`,
+		`kafka: poll single messaging.system="kafka" messaging.operation.name="poll" messaging.operation.type="receive" messaging.destination.name="single" messaging.client.id="web-shop" messaging.destination.partition.id="0" messaging.batch.message_count="7"`,
+	)
+}
