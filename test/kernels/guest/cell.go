@@ -14,6 +14,7 @@ const (
 	portThreadBack
 	portBusyFront
 	portBusyBack
+	portStore
 )
 
 // servers are the programs under test, back to front. Early ones run before the
@@ -29,10 +30,11 @@ var servers = []struct {
 	{"thread-back", false, portThreadBack, []string{"/bin/threads", "serve", fmt.Sprint(portThreadBack)}},
 	{"thread-front", false, portThreadFront, []string{"/bin/threads", "serve", fmt.Sprint(portThreadFront), fmt.Sprint(portThreadBack)}},
 	{"busy-back", true, portBusyBack, []string{"/bin/busybox", "httpd", "-f", "-p", at(portBusyBack), "-h", "/www"}},
+	{"store", true, portStore, []string{"/init", "store", at(portStore)}},
 	{"busy-front", false, portBusyFront, []string{"/bin/busybox", "httpd", "-f", "-p", at(portBusyFront), "-h", "/www"}},
 }
 
-// clients each send one request, the Go one two on the same connection. They
+// clients each send one request, the first two on the same connection. They
 // are gone at once, maybe before their environment is read: so their service
 // name is that of the executable, by which the agent names them without it.
 var clients = []struct {
@@ -40,6 +42,7 @@ var clients = []struct {
 	argv    []string
 }{
 	{"init", []string{"/init", "get", address(portGoFront, "/go/first"), address(portGoFront, "/go/second")}},
+	{"init", []string{"/init", "set", at(portStore)}},
 	{"threads", []string{"/bin/threads", "get", fmt.Sprint(portThreadFront), "/thread"}},
 	{"busybox", []string{"/bin/busybox", "wget", "-q", "-O", "/dev/null", address(portBusyFront, "/cgi-bin/chain")}},
 	{"busybox", []string{"/bin/busybox", "wget", "-q", "-O", "/dev/null", address(portBusyFront, "/cgi-bin/shell")}},
@@ -49,6 +52,7 @@ var clients = []struct {
 var chains = []chain{
 	{"go", "goroutine", "goroutine", []hop{{"init", ""}, {"go-front", "/go/first"}, {"go-back", "/go/first"}}},
 	{"go kept connection", "pooled", "goroutine", []hop{{"init", ""}, {"go-front", "/go/second"}, {"go-back", "/go/second"}}},
+	{"redis", "goroutine", "goroutine", []hop{{"init", ""}, {"store", "SET"}}},
 	{"threads", "thread", "thread", []hop{{"threads", ""}, {"thread-front", "/thread"}, {"thread-back", "/thread"}}},
 	{"cgi", "fork", "fork", []hop{{"busybox", ""}, {"busy-front", "/cgi-bin/chain"}, {"busy-back", "/bb/chain"}}},
 	{"cgi shell", "fork", "fork", []hop{{"busybox", ""}, {"busy-front", "/cgi-bin/shell"}, {"busy-back", "/bb/shell"}}},

@@ -2,7 +2,8 @@ package main
 
 import "fmt"
 
-// hop is one program on the way of a request, and the path it was asked for.
+// hop is one program on the way of a request, and the path, or command, that it
+// was asked for.
 type hop struct{ service, path string }
 
 // chain is one request that the test drives: the first hop is the client, every

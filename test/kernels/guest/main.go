@@ -20,6 +20,10 @@ func main() {
 		err = serve(os.Args[2], os.Args[3])
 	case len(os.Args) >= 3 && os.Args[1] == "get":
 		err = get(os.Args[2:])
+	case len(os.Args) == 3 && os.Args[1] == "store":
+		err = store(os.Args[2])
+	case len(os.Args) == 3 && os.Args[1] == "set":
+		err = set(os.Args[2])
 	default:
 		err = fmt.Errorf("not process 1, and no such program: %s", strings.Join(os.Args[1:], " "))
 	}

@@ -41,8 +41,11 @@ func parseSpans(text string) ([]span, error) {
 }
 
 // path is the one that the request was for, from the attribute that spans of
-// that kind carry; "" when it is not there.
+// that kind carry, or the command of a database; "" when it is not there.
 func (s span) path() string {
+	if command, ok := s.Attributes["db.operation.name"].(string); ok {
+		return command
+	}
 	if s.Kind == "server" {
 		path, _ := s.Attributes["url.path"].(string)
 		return path
