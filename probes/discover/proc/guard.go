@@ -32,8 +32,9 @@ func Within[T any](g *Guard, call func() T) (T, bool) {
 	defer timer.Stop()
 	done := make(chan T, 1)
 	go func() {
-		defer func() { <-g.slots }()
-		done <- call()
+		result := call()
+		<-g.slots // first: who has the result may call again at once
+		done <- result
 	}()
 	select {
 	case result := <-done:
