@@ -170,7 +170,7 @@ func (s batches) missed() {
 // giveUp drops all that waits: nobody knows what the next answer belongs to.
 func (s batches) giveUp() {
 	s.link.voidAll(unpaired)
-	s.link.unsure, s.link.serial = true, 0
+	s.link.distrust()
 }
 
 // fail notes that a command of b failed. The first one counts: its code, if it

@@ -1,8 +1,6 @@
 package protocol
 
 import (
-	"encoding/binary"
-	"math/rand/v2"
 	"time"
 
 	"github.com/clewtrace/clew/context/traceparent"
@@ -366,25 +364,11 @@ func (s *Conversations) entered(c *call) {
 
 // identify gives a request its place in a trace as the kernel would have.
 func (s *Conversations) identify(c *call) {
-	t := Trace{SpanID: newSpanID()}
-	parent, ok := c.dialect.context(c.request.Head)
-	if ok {
-		t.TraceID, t.ParentID, t.Evidence = parent.TraceID, parent.SpanID, EvidenceHeader
-		t.Sampled = s.options.Sampler.Sample(t.TraceID, &parent)
-	} else {
-		high, low := newSpanID(), newSpanID()
-		copy(t.TraceID[:8], high[:])
-		copy(t.TraceID[8:], low[:])
-		t.Sampled = s.options.Sampler.Sample(t.TraceID, nil)
+	if parent, ok := c.dialect.context(c.request.Head); ok {
+		t := Trace{SpanID: newSpanID()}
+		t.continues(&parent, s.options.Sampler)
+		c.request.Trace = t
+		return
 	}
-	c.request.Trace = t
-}
-
-// newSpanID draws from the runtime's generator, which is seeded by the kernel
-// and cryptographically strong. Zero is no valid id.
-func newSpanID() (id [8]byte) {
-	for id == [8]byte{} {
-		binary.NativeEndian.PutUint64(id[:], rand.Uint64())
-	}
-	return id
+	c.request.Trace = newRoot(s.options.Sampler)
 }

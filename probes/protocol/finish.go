@@ -21,15 +21,11 @@ func (l *link) identify(q *query, o *origin) {
 		return
 	}
 	t := &q.origin.trace
-	t.SpanID = newSpanID()
 	if o.trace.SpanID != [8]byte{} && o.role == RoleClient && t.Evidence != EvidenceNone {
+		t.SpanID = newSpanID()
 		return
 	}
-	high, low := newSpanID(), newSpanID()
-	*t = Trace{SpanID: t.SpanID}
-	copy(t.TraceID[:8], high[:])
-	copy(t.TraceID[8:], low[:])
-	t.Sampled = l.owner.options.Sampler.Sample(t.TraceID, nil)
+	*t = newRoot(l.owner.options.Sampler)
 }
 
 // carries gives q the context that its own bytes carry, which is the strongest
@@ -43,8 +39,7 @@ func (l *link) carries(q *query, value []byte) {
 	if t.Evidence == EvidenceLocal && t.TraceID == parent.TraceID {
 		return // the client's own span is the nearer parent
 	}
-	t.TraceID, t.ParentID, t.Evidence = parent.TraceID, parent.SpanID, EvidenceHeader
-	t.Sampled = l.owner.options.Sampler.Sample(t.TraceID, &parent)
+	t.continues(&parent, l.owner.options.Sampler)
 	if q.origin.role == RoleServer || q.kind == KindConsumer {
 		l.owner.options.Entered(q.origin.pid, *t)
 	}

@@ -48,6 +48,9 @@ type pairing struct {
 	serial    int // requests in a row that were answered before the next
 }
 
+// distrust says that the order of answers proves nothing from here on.
+func (p *pairing) distrust() { p.unsure, p.serial = true, 0 }
+
 // Segment takes what was sent or received next on a connection. It keeps
 // nothing of m.
 func (s *Conversations) Segment(m *Segment) {
@@ -89,7 +92,8 @@ func (l *link) segment(m *Segment) {
 	w.last = m.Time
 	// The pieces of one long send have the same ids, for one request.
 	taken := w.origin.taken && m.ToServer && m.Trace.SpanID == w.origin.trace.SpanID
-	w.origin = origin{pid: m.PID, tid: m.TID, role: m.Role, trace: m.Trace, endpoints: m.Endpoints, taken: taken}
+	w.origin = m.origin()
+	w.origin.taken = taken
 	l.feed(d, m.Head)
 	l.pass(d, m.Size-min(m.Size, uint64(len(m.Head)+len(m.Tail))))
 	l.feed(d, m.Tail)
@@ -124,7 +128,7 @@ func (l *link) datagram(d direction, m *Segment) {
 	if l.session == nil {
 		return
 	}
-	o := origin{pid: m.PID, tid: m.TID, role: m.Role, trace: m.Trace, endpoints: m.Endpoints}
+	o := m.origin()
 	if l.session.take(d, &frame{data: m.Head[:min(len(m.Head), maxFrame)], size: m.Size, first: m.Time, last: m.Time, origin: &o}) {
 		l.failures = 0
 		return
@@ -207,7 +211,7 @@ func (l *link) lost(d direction) {
 	}
 	if d == toServer || l.depth > 1 {
 		l.voidAll(unpaired)
-		l.unsure, l.serial = true, 0
+		l.distrust()
 	}
 }
 

@@ -301,7 +301,7 @@ func (s *mysql) command(f *frame) bool {
 	s.catchUp()
 	namespace := s.namespace
 	if s.unknown(code, body) {
-		s.link.unsure, s.link.serial = true, 0
+		s.link.distrust()
 	}
 	q, r := s.ask(f, code)
 	switch code {

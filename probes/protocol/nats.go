@@ -318,7 +318,7 @@ func (s *nats) refused(f *frame, text string) {
 	kind, _, _ := strings.Cut(text, "?")
 	kind = strings.ReplaceAll(strings.ToLower(strings.TrimSpace(kind)), " ", "_")
 	if len(kind) > 64 || !isWord([]byte(strings.ReplaceAll(kind, "_", ""))) {
-		kind = "_OTHER"
+		kind = errorOther
 	}
 	operation := "error"
 	if strings.Contains(kind, "auth") {

@@ -69,7 +69,7 @@ func (l *link) ask(f *frame) *query {
 	s.counters.add(seen)
 	if l.depth >= maxDepth {
 		l.voidAll(tooDeep)
-		l.unsure, l.serial = true, 0
+		l.distrust()
 	}
 	if l.first != nil {
 		l.pipelines, l.serial = true, 0
@@ -150,7 +150,7 @@ func (l *link) stray() {
 	l.disown(unpaired)
 	l.owner.counters.add(stray)
 	if !l.wire.numbered && !l.unsure {
-		l.unsure, l.serial = true, 0
+		l.distrust()
 	}
 }
 

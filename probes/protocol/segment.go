@@ -47,6 +47,10 @@ type origin struct {
 	taken bool
 }
 
+func (m *Segment) origin() origin {
+	return origin{pid: m.PID, tid: m.TID, role: m.Role, trace: m.Trace, endpoints: m.Endpoints}
+}
+
 // frame is one unit of a protocol, as its measure cuts it.
 type frame struct {
 	// data is the frame, or the first maxFrame bytes or fewer of a longer one.
