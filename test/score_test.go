@@ -57,10 +57,9 @@ type score struct {
 	lost                 int // calls without a span
 }
 
-// TestScore lets every program serve requests which each make a call, one, 8
-// and 64 at a time, and compares the exported parents with the ground truth.
-func TestScore(t *testing.T) {
-	scene := openScene(t)
+// startScoring starts an agent that exports to a sink.
+func startScoring(t *testing.T, scene *rig.Scene, env ...string) (*rig.Sink, *rig.Agent) {
+	t.Helper()
 	sink, err := rig.OpenSink(true)
 	if err != nil {
 		t.Fatal(err)
@@ -70,10 +69,18 @@ func TestScore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	agent, err := rig.StartAgent(t.Context(), scene, rig.AgentConfig{Binary: binary, Endpoint: sink.Endpoint})
+	agent, err := rig.StartAgent(t.Context(), scene, rig.AgentConfig{Binary: binary, Endpoint: sink.Endpoint, Env: env})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return sink, agent
+}
+
+// TestScore lets every program serve requests which each make a call, one, 8
+// and 64 at a time, and compares the exported parents with the ground truth.
+func TestScore(t *testing.T) {
+	scene := openScene(t)
+	sink, agent := startScoring(t, scene)
 	backend := slowBackend(t)
 	truths := make([]programs.Truth, len(scored))
 	for i, c := range scored {

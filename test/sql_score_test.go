@@ -64,19 +64,7 @@ func TestSQLScore(t *testing.T) {
 	for i, app := range webApps {
 		addresses[i] = startWebApp(t, scene, postgres, built, i, app.command)
 	}
-	sink, err := rig.OpenSink(true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sink.Close)
-	binary, err := theLab.agent()
-	if err != nil {
-		t.Fatal(err)
-	}
-	agent, err := rig.StartAgent(t.Context(), scene, rig.AgentConfig{Binary: binary, Endpoint: sink.Endpoint})
-	if err != nil {
-		t.Fatal(err)
-	}
+	sink, agent := startScoring(t, scene)
 	awaitTrust(t, sink, addresses)
 	for i, app := range webApps {
 		visit(t, i, "http://"+addresses[i]+"/page?"+strings.TrimPrefix(app.query+"&", "&")+"id=")
@@ -84,11 +72,17 @@ func TestSQLScore(t *testing.T) {
 	if err := agent.Stop(); err != nil {
 		t.Error(err)
 	}
+	report(t, "Parents of queries, against the pages that they name", webApps, sink, agent)
+}
+
+// report judges the queries of applications and prints their scores.
+func report(t *testing.T, title string, apps []webApp, sink *rig.Sink, agent *rig.Agent) {
+	t.Helper()
 	judged := judgeQueries(sink.Spans())
 	var text strings.Builder
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "application\tin flight\tright\tabsent\twrong\tno span\t")
-	for i, app := range webApps {
+	for i, app := range apps {
 		for l, level := range levels {
 			got := judged[[2]int{i, l}]
 			total := pageQueries * pagesVisited
@@ -105,7 +99,7 @@ func TestSQLScore(t *testing.T) {
 		}
 	}
 	table.Flush()
-	fmt.Printf("Parents of queries, against the pages that they name:\n%s", text.String())
+	fmt.Printf("%s:\n%s", title, text.String())
 	if t.Failed() {
 		t.Logf("the agent said:\n%s", tail(agent.Errors(), 8<<10))
 	}
@@ -121,13 +115,24 @@ func startWebApp(t *testing.T, scene *rig.Scene, postgres *servers.Postgres, bui
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	variables := map[string]string{
-		"BUILT": built, "CLIENTS": clientsDirectory(t), "ADDRESS": address, "LISTEN": address, "PORT": strconv.Itoa(port),
-		"PGPORT": strconv.Itoa(postgres.Port), "OTEL_SERVICE_NAME": fmt.Sprintf("s%d", number),
-		"POOL": "4", "PHP_CLI_SERVER_WORKERS": "8", "PYTHONDONTWRITEBYTECODE": "1",
+		"BUILT": built, "ADDRESS": address, "PORT": strconv.Itoa(port), "PGPORT": strconv.Itoa(postgres.Port),
+		"POOL": "4", "PHP_CLI_SERVER_WORKERS": "8",
 	}
 	if strings.Contains(strings.Join(command, " "), "threads=64") {
 		variables["POOL"] = "64"
 	}
+	startApp(t, scene, number, command, address, variables)
+	return address
+}
+
+// startApp runs an application in the scene's cgroup as the service with its number,
+// and lets it serve a page that counts nowhere.
+func startApp(t *testing.T, scene *rig.Scene, number int, command []string, address string, variables map[string]string) {
+	t.Helper()
+	variables["CLIENTS"] = clientsDirectory(t)
+	variables["LISTEN"] = address
+	variables["OTEL_SERVICE_NAME"] = fmt.Sprintf("s%d", number)
+	variables["PYTHONDONTWRITEBYTECODE"] = "1"
 	words, env := filled(command, variables)
 	process, err := scene.Start(rig.Command{Name: filepath.Base(words[0]), Path: words[0], Args: words[1:], Env: env})
 	if err != nil {
@@ -138,7 +143,6 @@ func startWebApp(t *testing.T, scene *rig.Scene, postgres *servers.Postgres, bui
 	}
 	// A page that counts nowhere opens connections, where that is not done at once.
 	fetch(t, http.DefaultClient, "http://"+address+"/page?id=before", http.StatusOK)
-	return address
 }
 
 // awaitTrust visits an application until the agent, which does not know at first
