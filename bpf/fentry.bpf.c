@@ -7,6 +7,7 @@
  * Hooks:
  *   tcp_sendmsg          entry: the iterator stands at the start, so marks can be
  *       laid before the bytes leave; exit: how many were sent.
+ *   tcp_bpf_sendmsg      the same of sockets in a sockhash (inject.bpf.c). Optional.
  *   tcp_recvmsg, unix_stream_sendmsg, unix_stream_recvmsg   exit: how many bytes.
  *   tcp_sendpage         exit: sendfile and splice before 6.5. Optional.
  *   inet_sock_set_state, tcp_destroy_sock   a connection closes.
@@ -25,6 +26,20 @@ int enter_sendmsg(__u64 *ctx)
 
 SEC("fexit/tcp_sendmsg")
 int exit_sendmsg(__u64 *ctx)
+{
+	return on_send((struct sock *)ctx[0], (int)ctx[3]);
+}
+
+SEC("fentry/tcp_bpf_sendmsg")
+int enter_member(__u64 *ctx)
+{
+	struct msghdr *msg = (struct msghdr *)ctx[1];
+
+	return on_send_early((struct sock *)ctx[0], &msg->msg_iter, false);
+}
+
+SEC("fexit/tcp_bpf_sendmsg")
+int exit_member(__u64 *ctx)
 {
 	return on_send((struct sock *)ctx[0], (int)ctx[3]);
 }

@@ -99,7 +99,8 @@ int process_exec(__u64 *ctx)
 	__u32 tgid = BPF_CORE_READ(task, tgid);
 	struct target fresh = {};
 
-	if (tgid == self_tgid)
+	/* Nor what the agent starts: its own self-tests. */
+	if (tgid == self_tgid || (__u32)BPF_CORE_READ(task, real_parent, tgid) == self_tgid)
 		return 0;
 	/* A new program: what was known of the old one does not hold. */
 	activity_del(tgid);

@@ -11,8 +11,11 @@
  *       struct sock and the number of bytes (Linux 6.3, 6e6eda44b939). The bytes
  *       themselves are found through the registers of the system call.
  *   tcp_sendmsg_locked                   before a TCP send copies anything, with
- *       the iterator (Linux 6.16). Optional: without it no marks are laid
- *       (rung 0 is off), and sends by io_uring are only counted.
+ *       the iterator (Linux 6.16).
+ *   tcp_sendmsg, tcp_bpf_sendmsg         entry: the same before Linux 6.16, where
+ *       the kernel has trampolines. tcp_bpf_sendmsg is that of sockets in a
+ *       sockhash (inject.bpf.c). Without any of these no marks are laid (rung 0
+ *       is off), and sends by io_uring are only counted.
  *   inet_sock_set_state, tcp_destroy_sock   a connection closes.
  *
  * Maps: see the header of each. Nothing is carried from hook to hook but the
@@ -40,6 +43,29 @@ int sendmsg_locked(__u64 *ctx)
 	struct msghdr *msg = (struct msghdr *)ctx[1];
 
 	return on_send_early((struct sock *)ctx[0], &msg->msg_iter, true);
+}
+
+/* A fentry program has to return 0 for all the verifier knows. */
+static __always_inline int early_sendmsg(struct sock *sk, const struct iov_iter *it)
+{
+	on_send_early(sk, it, false);
+	return 0;
+}
+
+SEC("fentry/tcp_sendmsg")
+int enter_sendmsg(__u64 *ctx)
+{
+	struct msghdr *msg = (struct msghdr *)ctx[1];
+
+	return early_sendmsg((struct sock *)ctx[0], &msg->msg_iter);
+}
+
+SEC("fentry/tcp_bpf_sendmsg")
+int enter_member(__u64 *ctx)
+{
+	struct msghdr *msg = (struct msghdr *)ctx[1];
+
+	return early_sendmsg((struct sock *)ctx[0], &msg->msg_iter);
 }
 
 SEC("tp_btf/inet_sock_set_state")

@@ -20,6 +20,8 @@ type hook struct {
 	optional bool
 	gives    string // what is lost without it, for people
 	early    bool   // it runs before the bytes leave, so that rung 0 can work
+	member   bool   // the same for members of the sockhash: see bpf/inject.bpf.c
+	instead  string // only where the kernel lacks this program's hook
 }
 
 // kind is how a hook is attached.
@@ -53,7 +55,11 @@ func families() []family {
 			{program: "recv_length", kind: tracing, symbol: "sock_recv_length"},
 			{program: "send_length", kind: tracing, symbol: "sock_send_length"},
 			{program: "sendmsg_locked", kind: tracing, symbol: "tcp_sendmsg_locked", optional: true, early: true,
-				gives: "parents by connection on this host (rung 0) and sends by io_uring: Linux 6.16"},
+				gives: "sends by io_uring: Linux 6.16"},
+			{program: "enter_sendmsg", kind: tracing, symbol: "tcp_sendmsg", optional: true, early: true,
+				instead: "sendmsg_locked", gives: "parents by connection (rung 0): Linux 6.16, or trampolines"},
+			{program: "enter_member", kind: tracing, symbol: "tcp_bpf_sendmsg", optional: true, member: true,
+				instead: "sendmsg_locked", gives: "headers (rung 1): Linux 6.16, or trampolines"},
 			state, destroy,
 		},
 	}, {
@@ -62,6 +68,8 @@ func families() []family {
 			{program: "enter_sendmsg", kind: tracing, symbol: "tcp_sendmsg", early: true},
 			{program: "exit_sendmsg", kind: tracing, symbol: "tcp_sendmsg"},
 			{program: "exit_recvmsg", kind: tracing, symbol: "tcp_recvmsg"},
+			{program: "enter_member", kind: tracing, symbol: "tcp_bpf_sendmsg", optional: true, member: true, gives: "headers (rung 1)"},
+			{program: "exit_member", kind: tracing, symbol: "tcp_bpf_sendmsg", optional: true, gives: "headers (rung 1)"},
 			{program: "exit_unix_send", kind: tracing, symbol: "unix_stream_sendmsg", optional: true, gives: "unix sockets"},
 			{program: "exit_unix_recv", kind: tracing, symbol: "unix_stream_recvmsg", optional: true, gives: "unix sockets"},
 			{program: "exit_sendpage", kind: tracing, symbol: "tcp_sendpage", optional: true, gives: sendpageGives},
@@ -104,12 +112,33 @@ type attached struct {
 	links      []link.Link
 	missing    []string // what optional hooks would have given
 	early      bool     // rung 0 has its hook
+	member     bool     // requests of members are recognised by a hook of this family
 }
 
 // attach loads the family's programs with the given settings and shared maps,
 // and attaches them in the order of the table. All or nothing, but for optional
 // hooks.
 func (f family) attach(set settings, shared map[string]*ebpf.Map) (*attached, error) {
+	a, err := f.attachKept(set, shared)
+	if err == nil || !slices.ContainsFunc(f.hooks, func(h hook) bool { return h.instead != "" }) {
+		return a, err
+	}
+	// Trampolines may be there and refused. Without what needs them, then.
+	bare := f
+	bare.hooks = slices.DeleteFunc(slices.Clone(f.hooks), func(h hook) bool { return h.instead != "" })
+	if a, bareErr := bare.attachKept(set, shared); bareErr == nil {
+		for _, h := range f.hooks {
+			if h.instead != "" {
+				a.lacks(h.gives)
+			}
+		}
+		return a, nil
+	}
+	return nil, err
+}
+
+// attachKept is one try.
+func (f family) attachKept(set settings, shared map[string]*ebpf.Map) (*attached, error) {
 	spec, err := f.spec()
 	if err != nil {
 		return nil, fmt.Errorf("read object: %w", err)
@@ -121,13 +150,7 @@ func (f family) attach(set settings, shared map[string]*ebpf.Map) (*attached, er
 	if err := set.apply(spec); err != nil {
 		return nil, err
 	}
-	replace := make(map[string]*ebpf.Map)
-	for name := range spec.Maps {
-		if m, ok := shared[name]; ok && !strings.HasPrefix(name, ".") { // .rodata is each object's own
-			replace[name] = m
-		}
-	}
-	a.collection, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: replace})
+	a.collection, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: sharedWith(spec, shared)})
 	if err != nil {
 		return nil, loadError(err)
 	}
@@ -136,6 +159,18 @@ func (f family) attach(set settings, shared map[string]*ebpf.Map) (*attached, er
 		return nil, err
 	}
 	return a, nil
+}
+
+// sharedWith picks the maps that an object shares with those loaded before it.
+// Constants are each object's own.
+func sharedWith(spec *ebpf.CollectionSpec, loaded map[string]*ebpf.Map) map[string]*ebpf.Map {
+	shared := make(map[string]*ebpf.Map)
+	for name := range spec.Maps {
+		if m, ok := loaded[name]; ok && !strings.HasPrefix(name, ".") {
+			shared[name] = m
+		}
+	}
+	return shared
 }
 
 // keepPresent takes the programs of optional hooks out of the object where the
@@ -147,9 +182,13 @@ func (a *attached) keepPresent(spec *ebpf.CollectionSpec) error {
 	}
 	var kept []hook
 	for _, h := range a.family.hooks {
+		if h.instead != "" && slices.ContainsFunc(kept, func(k hook) bool { return k.program == h.instead }) {
+			continue
+		}
 		if !h.optional || present(kernel, spec.Programs[h.program], h.symbol) {
 			kept = append(kept, h)
 			a.early = a.early || h.early
+			a.member = a.member || h.member
 			continue
 		}
 		a.lacks(h.gives)
@@ -191,6 +230,7 @@ func (a *attached) attachAll() error {
 			if h.optional {
 				a.lacks(h.gives)
 				a.early = a.early && !h.early
+				a.member = a.member && !h.member
 				continue
 			}
 			return fmt.Errorf("attach to %s: %w", h.symbol, err)

@@ -18,8 +18,26 @@ type fentryActivity struct {
 	Open       int32
 	SameThread uint32
 	Mixes      uint32
+	Passes     uint32
+	Rewrites   uint32
+	Blind      uint32
+}
+
+type fentryAgent struct {
+	_          structs.HostLayout
+	LastMarkNs uint64
+	Rungs      uint32
 	Pad        uint32
 }
+
+type fentryClass uint32
+
+const (
+	fentryClassCLASS_PLAIN  fentryClass = 0
+	fentryClassCLASS_HEADER fentryClass = 1
+	fentryClassCLASS_OPTION fentryClass = 2
+	fentryClassCLASS_COUNT  fentryClass = 3
+)
 
 type fentryConn struct {
 	_         structs.HostLayout
@@ -61,6 +79,27 @@ type fentryConn struct {
 		SpanId   [8]uint8
 		ParentId [8]uint8
 	}
+	Outlet struct {
+		_       structs.HostLayout
+		Context struct {
+			_        structs.HostLayout
+			TraceId  [16]uint8
+			SpanId   [8]uint8
+			Sampled  uint8
+			Deferred uint8
+			Pad      [6]uint8
+		}
+		Opener   uint64
+		Seq      uint32
+		Received uint32
+		At       uint16
+		Header   uint8
+		Option   uint8
+		Member   uint8
+		Carries  uint8
+		Hello    uint8
+		Settled  uint8
+	}
 	Tgid       uint32
 	Writer     uint32
 	Lost       uint32
@@ -81,6 +120,15 @@ type fentryConn struct {
 	Pad        [4]uint8
 	Line       [256]int8
 	StatusLine [16]int8
+}
+
+type fentryDestination struct {
+	_      structs.HostLayout
+	Inode  uint64
+	Device uint32
+	Port   uint16
+	Pad    uint16
+	Addr   [16]uint8
 }
 
 type fentryGoroutine struct {
@@ -122,16 +170,30 @@ type fentryHeldKey struct {
 	Pad        uint32
 }
 
+type fentryLike struct {
+	_     structs.HostLayout
+	Ids   uint64
+	Count uint64
+}
+
+type fentryLikeKey struct {
+	_    structs.HostLayout
+	Hash uint64
+	Tgid uint64
+}
+
 type fentryMark struct {
 	_       structs.HostLayout
 	Context struct {
-		_       structs.HostLayout
-		TraceId [16]uint8
-		SpanId  [8]uint8
-		Sampled uint8
-		Pad     [7]uint8
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
 	}
 	TimeNs uint64
+	Wire   uint64
 }
 
 type fentryMarkKey struct {
@@ -142,15 +204,37 @@ type fentryMarkKey struct {
 	Pad  uint16
 }
 
+type fentryOutcome struct {
+	_          structs.HostLayout
+	Answered   uint64
+	Late       uint64
+	Unanswered uint64
+}
+
+type fentryPeer struct {
+	_          structs.HostLayout
+	OffUntilNs uint64
+	Sent       uint32
+	Lost       uint32
+}
+
+type fentryPeerRange struct {
+	_      structs.HostLayout
+	Prefix uint32
+	Addr   [16]uint8
+}
+
 type fentryRequest struct {
 	_         structs.HostLayout
 	Id        uint64
 	TraceId   [16]uint8
 	StartedNs uint64
+	Line      uint64
+	Received  uint64
 	Tgid      uint32
 	Tid       uint32
 	Sampled   uint32
-	Pad       uint32
+	Stated    uint32
 }
 
 type fentryScratch struct {
@@ -192,40 +276,62 @@ type fentryScratch struct {
 		FirstLine     uint32
 		Traceparent   uint32
 		Lines         uint32
-		Line          [32]uint16
-		LineEnd       [32]uint16
+		B3            uint16
+		B3Traceid     uint16
+		B3Spanid      uint16
+		B3Sampled     uint16
+		B3Flags       uint16
 		HasLength     uint8
 		Chunked       uint8
 		Traceparents  uint8
-		Pad           [5]uint8
+		Lengths       uint8
+		Odd           uint8
+		States        uint8
+		State         [4]uint16
+		StateEnd      [4]uint16
+		Line          [32]uint16
+		LineEnd       [32]uint16
 	}
 	Buf struct {
-		_         structs.HostLayout
-		Base      uint64
-		Iov       uint64
-		Segments  uint64
-		Offset    uint64
-		Fd        int32
-		KernelIov uint8
-		Readable  uint8
-		Pad       [2]uint8
+		_          structs.HostLayout
+		Base       uint64
+		Iov        uint64
+		Segments   uint64
+		Offset     uint64
+		Fd         int32
+		KernelIov  uint8
+		Readable   uint8
+		KernelBase uint8
+		Pad        uint8
 	}
 	Received struct {
-		_       structs.HostLayout
-		TraceId [16]uint8
-		SpanId  [8]uint8
-		Sampled uint8
-		Pad     [7]uint8
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
 	}
 	Other struct {
-		_       structs.HostLayout
-		TraceId [16]uint8
-		SpanId  [8]uint8
-		Sampled uint8
-		Pad     [7]uint8
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
 	}
-	Len uint32
-	Pad uint32
+	Header struct {
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
+	}
+	Len     uint32
+	Carried uint32
+	Busy    uint32
+	Pad     uint32
 }
 
 type fentryStat uint32
@@ -260,8 +366,37 @@ const (
 	fentryStatSTAT_NO_GOROUTINE          fentryStat = 26
 	fentryStatSTAT_SEGMENT               fentryStat = 27
 	fentryStatSTAT_NO_HANDOFF            fentryStat = 28
-	fentryStatSTAT_COUNT                 fentryStat = 29
+	fentryStatSTAT_INJECTED              fentryStat = 29
+	fentryStatSTAT_INJECT_OWN_HEADER     fentryStat = 30
+	fentryStatSTAT_INJECT_SPLIT          fentryStat = 31
+	fentryStatSTAT_INJECT_PIPELINED      fentryStat = 32
+	fentryStatSTAT_INJECT_ODD            fentryStat = 33
+	fentryStatSTAT_INJECT_IN_FLIGHT      fentryStat = 34
+	fentryStatSTAT_INJECT_NO_ROOM        fentryStat = 35
+	fentryStatSTAT_INJECT_BUSY           fentryStat = 36
+	fentryStatSTAT_INJECT_FAILED         fentryStat = 37
+	fentryStatSTAT_JOINED                fentryStat = 38
+	fentryStatSTAT_JOIN_REFUSED          fentryStat = 39
+	fentryStatSTAT_OPTION_SENT           fentryStat = 40
+	fentryStatSTAT_OPTION_RECEIVED       fentryStat = 41
+	fentryStatSTAT_OPTION_NO_ROOM        fentryStat = 42
+	fentryStatSTAT_OPTION_OVERTAKEN      fentryStat = 43
+	fentryStatSTAT_OPTION_LOST           fentryStat = 44
+	fentryStatSTAT_OPTION_PEER_OFF       fentryStat = 45
+	fentryStatSTAT_OPTION_FORBIDDEN      fentryStat = 46
+	fentryStatSTAT_OPTION_MALFORMED      fentryStat = 47
+	fentryStatSTAT_OPTION_PIPELINED      fentryStat = 48
+	fentryStatSTAT_MALFORMED_B3          fentryStat = 49
+	fentryStatSTAT_COUNT                 fentryStat = 50
 )
+
+type fentryState struct {
+	_     structs.HostLayout
+	Id    uint64
+	Len   uint16
+	Pad   [6]uint8
+	Bytes [512]uint8
+}
 
 type fentryTarget struct {
 	_            structs.HostLayout
@@ -307,21 +442,31 @@ type fentryThread struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	fentryMapActivities       = "activities"
+	fentryMapAgents           = "agents"
 	fentryMapBudget           = "budget"
 	fentryMapConns            = "conns"
+	fentryMapDestinations     = "destinations"
 	fentryMapEvents           = "events"
 	fentryMapGoroutines       = "goroutines"
 	fentryMapHandoffs         = "handoffs"
 	fentryMapHeads            = "heads"
+	fentryMapLikes            = "likes"
 	fentryMapMarks            = "marks"
+	fentryMapOutcomes         = "outcomes"
+	fentryMapPeerRanges       = "peer_ranges"
+	fentryMapPeers            = "peers"
 	fentryMapRequests         = "requests"
 	fentryMapScratches        = "scratches"
+	fentryMapStateWorks       = "state_works"
+	fentryMapStates           = "states"
 	fentryMapStats            = "stats"
 	fentryMapTargets          = "targets"
 	fentryMapThreads          = "threads"
 	fentryMapWatchedCgroups   = "watched_cgroups"
 	fentryProgDestroySock     = "destroy_sock"
+	fentryProgEnterMember     = "enter_member"
 	fentryProgEnterSendmsg    = "enter_sendmsg"
+	fentryProgExitMember      = "exit_member"
 	fentryProgExitRecvmsg     = "exit_recvmsg"
 	fentryProgExitSendmsg     = "exit_sendmsg"
 	fentryProgExitSendpage    = "exit_sendpage"
@@ -330,11 +475,12 @@ const (
 	fentryProgSetState        = "set_state"
 	fentryVarBudgetBurstNs    = "budget_burst_ns"
 	fentryVarBudgetIntervalNs = "budget_interval_ns"
+	fentryVarFormatsRead      = "formats_read"
 	fentryVarIdSeed           = "id_seed"
 	fentryVarKeepErrors       = "keep_errors"
 	fentryVarKeepSlowNs       = "keep_slow_ns"
-	fentryVarLastMarkNs       = "last_mark_ns"
 	fentryVarLocalMarks       = "local_marks"
+	fentryVarOutward          = "outward"
 	fentryVarParentBased      = "parent_based"
 	fentryVarRequestCopy      = "request_copy"
 	fentryVarResponseCopy     = "response_copy"
@@ -387,7 +533,9 @@ type fentrySpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type fentryProgramSpecs struct {
 	DestroySock  *ebpf.ProgramSpec `ebpf:"destroy_sock"`
+	EnterMember  *ebpf.ProgramSpec `ebpf:"enter_member"`
 	EnterSendmsg *ebpf.ProgramSpec `ebpf:"enter_sendmsg"`
+	ExitMember   *ebpf.ProgramSpec `ebpf:"exit_member"`
 	ExitRecvmsg  *ebpf.ProgramSpec `ebpf:"exit_recvmsg"`
 	ExitSendmsg  *ebpf.ProgramSpec `ebpf:"exit_sendmsg"`
 	ExitSendpage *ebpf.ProgramSpec `ebpf:"exit_sendpage"`
@@ -401,15 +549,23 @@ type fentryProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type fentryMapSpecs struct {
 	Activities     *ebpf.MapSpec `ebpf:"activities"`
+	Agents         *ebpf.MapSpec `ebpf:"agents"`
 	Budget         *ebpf.MapSpec `ebpf:"budget"`
 	Conns          *ebpf.MapSpec `ebpf:"conns"`
+	Destinations   *ebpf.MapSpec `ebpf:"destinations"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	Goroutines     *ebpf.MapSpec `ebpf:"goroutines"`
 	Handoffs       *ebpf.MapSpec `ebpf:"handoffs"`
 	Heads          *ebpf.MapSpec `ebpf:"heads"`
+	Likes          *ebpf.MapSpec `ebpf:"likes"`
 	Marks          *ebpf.MapSpec `ebpf:"marks"`
+	Outcomes       *ebpf.MapSpec `ebpf:"outcomes"`
+	PeerRanges     *ebpf.MapSpec `ebpf:"peer_ranges"`
+	Peers          *ebpf.MapSpec `ebpf:"peers"`
 	Requests       *ebpf.MapSpec `ebpf:"requests"`
 	Scratches      *ebpf.MapSpec `ebpf:"scratches"`
+	StateWorks     *ebpf.MapSpec `ebpf:"state_works"`
+	States         *ebpf.MapSpec `ebpf:"states"`
 	Stats          *ebpf.MapSpec `ebpf:"stats"`
 	Targets        *ebpf.MapSpec `ebpf:"targets"`
 	Threads        *ebpf.MapSpec `ebpf:"threads"`
@@ -422,11 +578,12 @@ type fentryMapSpecs struct {
 type fentryVariableSpecs struct {
 	BudgetBurstNs    *ebpf.VariableSpec `ebpf:"budget_burst_ns"`
 	BudgetIntervalNs *ebpf.VariableSpec `ebpf:"budget_interval_ns"`
+	FormatsRead      *ebpf.VariableSpec `ebpf:"formats_read"`
 	IdSeed           *ebpf.VariableSpec `ebpf:"id_seed"`
 	KeepErrors       *ebpf.VariableSpec `ebpf:"keep_errors"`
 	KeepSlowNs       *ebpf.VariableSpec `ebpf:"keep_slow_ns"`
-	LastMarkNs       *ebpf.VariableSpec `ebpf:"last_mark_ns"`
 	LocalMarks       *ebpf.VariableSpec `ebpf:"local_marks"`
+	Outward          *ebpf.VariableSpec `ebpf:"outward"`
 	ParentBased      *ebpf.VariableSpec `ebpf:"parent_based"`
 	RequestCopy      *ebpf.VariableSpec `ebpf:"request_copy"`
 	ResponseCopy     *ebpf.VariableSpec `ebpf:"response_copy"`
@@ -457,15 +614,23 @@ func (o *fentryObjects) Close() error {
 // It can be passed to loadFentryObjects or ebpf.CollectionSpec.LoadAndAssign.
 type fentryMaps struct {
 	Activities     *ebpf.Map `ebpf:"activities"`
+	Agents         *ebpf.Map `ebpf:"agents"`
 	Budget         *ebpf.Map `ebpf:"budget"`
 	Conns          *ebpf.Map `ebpf:"conns"`
+	Destinations   *ebpf.Map `ebpf:"destinations"`
 	Events         *ebpf.Map `ebpf:"events"`
 	Goroutines     *ebpf.Map `ebpf:"goroutines"`
 	Handoffs       *ebpf.Map `ebpf:"handoffs"`
 	Heads          *ebpf.Map `ebpf:"heads"`
+	Likes          *ebpf.Map `ebpf:"likes"`
 	Marks          *ebpf.Map `ebpf:"marks"`
+	Outcomes       *ebpf.Map `ebpf:"outcomes"`
+	PeerRanges     *ebpf.Map `ebpf:"peer_ranges"`
+	Peers          *ebpf.Map `ebpf:"peers"`
 	Requests       *ebpf.Map `ebpf:"requests"`
 	Scratches      *ebpf.Map `ebpf:"scratches"`
+	StateWorks     *ebpf.Map `ebpf:"state_works"`
+	States         *ebpf.Map `ebpf:"states"`
 	Stats          *ebpf.Map `ebpf:"stats"`
 	Targets        *ebpf.Map `ebpf:"targets"`
 	Threads        *ebpf.Map `ebpf:"threads"`
@@ -475,15 +640,23 @@ type fentryMaps struct {
 func (m *fentryMaps) Close() error {
 	return _FentryClose(
 		m.Activities,
+		m.Agents,
 		m.Budget,
 		m.Conns,
+		m.Destinations,
 		m.Events,
 		m.Goroutines,
 		m.Handoffs,
 		m.Heads,
+		m.Likes,
 		m.Marks,
+		m.Outcomes,
+		m.PeerRanges,
+		m.Peers,
 		m.Requests,
 		m.Scratches,
+		m.StateWorks,
+		m.States,
 		m.Stats,
 		m.Targets,
 		m.Threads,
@@ -497,11 +670,12 @@ func (m *fentryMaps) Close() error {
 type fentryVariables struct {
 	BudgetBurstNs    *ebpf.Variable `ebpf:"budget_burst_ns"`
 	BudgetIntervalNs *ebpf.Variable `ebpf:"budget_interval_ns"`
+	FormatsRead      *ebpf.Variable `ebpf:"formats_read"`
 	IdSeed           *ebpf.Variable `ebpf:"id_seed"`
 	KeepErrors       *ebpf.Variable `ebpf:"keep_errors"`
 	KeepSlowNs       *ebpf.Variable `ebpf:"keep_slow_ns"`
-	LastMarkNs       *ebpf.Variable `ebpf:"last_mark_ns"`
 	LocalMarks       *ebpf.Variable `ebpf:"local_marks"`
+	Outward          *ebpf.Variable `ebpf:"outward"`
 	ParentBased      *ebpf.Variable `ebpf:"parent_based"`
 	RequestCopy      *ebpf.Variable `ebpf:"request_copy"`
 	ResponseCopy     *ebpf.Variable `ebpf:"response_copy"`
@@ -516,7 +690,9 @@ type fentryVariables struct {
 // It can be passed to loadFentryObjects or ebpf.CollectionSpec.LoadAndAssign.
 type fentryPrograms struct {
 	DestroySock  *ebpf.Program `ebpf:"destroy_sock"`
+	EnterMember  *ebpf.Program `ebpf:"enter_member"`
 	EnterSendmsg *ebpf.Program `ebpf:"enter_sendmsg"`
+	ExitMember   *ebpf.Program `ebpf:"exit_member"`
 	ExitRecvmsg  *ebpf.Program `ebpf:"exit_recvmsg"`
 	ExitSendmsg  *ebpf.Program `ebpf:"exit_sendmsg"`
 	ExitSendpage *ebpf.Program `ebpf:"exit_sendpage"`
@@ -528,7 +704,9 @@ type fentryPrograms struct {
 func (p *fentryPrograms) Close() error {
 	return _FentryClose(
 		p.DestroySock,
+		p.EnterMember,
 		p.EnterSendmsg,
+		p.ExitMember,
 		p.ExitRecvmsg,
 		p.ExitSendmsg,
 		p.ExitSendpage,

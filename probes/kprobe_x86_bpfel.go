@@ -18,8 +18,26 @@ type kprobeActivity struct {
 	Open       int32
 	SameThread uint32
 	Mixes      uint32
+	Passes     uint32
+	Rewrites   uint32
+	Blind      uint32
+}
+
+type kprobeAgent struct {
+	_          structs.HostLayout
+	LastMarkNs uint64
+	Rungs      uint32
 	Pad        uint32
 }
+
+type kprobeClass uint32
+
+const (
+	kprobeClassCLASS_PLAIN  kprobeClass = 0
+	kprobeClassCLASS_HEADER kprobeClass = 1
+	kprobeClassCLASS_OPTION kprobeClass = 2
+	kprobeClassCLASS_COUNT  kprobeClass = 3
+)
 
 type kprobeConn struct {
 	_         structs.HostLayout
@@ -61,6 +79,27 @@ type kprobeConn struct {
 		SpanId   [8]uint8
 		ParentId [8]uint8
 	}
+	Outlet struct {
+		_       structs.HostLayout
+		Context struct {
+			_        structs.HostLayout
+			TraceId  [16]uint8
+			SpanId   [8]uint8
+			Sampled  uint8
+			Deferred uint8
+			Pad      [6]uint8
+		}
+		Opener   uint64
+		Seq      uint32
+		Received uint32
+		At       uint16
+		Header   uint8
+		Option   uint8
+		Member   uint8
+		Carries  uint8
+		Hello    uint8
+		Settled  uint8
+	}
 	Tgid       uint32
 	Writer     uint32
 	Lost       uint32
@@ -81,6 +120,15 @@ type kprobeConn struct {
 	Pad        [4]uint8
 	Line       [256]int8
 	StatusLine [16]int8
+}
+
+type kprobeDestination struct {
+	_      structs.HostLayout
+	Inode  uint64
+	Device uint32
+	Port   uint16
+	Pad    uint16
+	Addr   [16]uint8
 }
 
 type kprobeGoroutine struct {
@@ -122,16 +170,30 @@ type kprobeHeldKey struct {
 	Pad        uint32
 }
 
+type kprobeLike struct {
+	_     structs.HostLayout
+	Ids   uint64
+	Count uint64
+}
+
+type kprobeLikeKey struct {
+	_    structs.HostLayout
+	Hash uint64
+	Tgid uint64
+}
+
 type kprobeMark struct {
 	_       structs.HostLayout
 	Context struct {
-		_       structs.HostLayout
-		TraceId [16]uint8
-		SpanId  [8]uint8
-		Sampled uint8
-		Pad     [7]uint8
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
 	}
 	TimeNs uint64
+	Wire   uint64
 }
 
 type kprobeMarkKey struct {
@@ -142,15 +204,37 @@ type kprobeMarkKey struct {
 	Pad  uint16
 }
 
+type kprobeOutcome struct {
+	_          structs.HostLayout
+	Answered   uint64
+	Late       uint64
+	Unanswered uint64
+}
+
+type kprobePeer struct {
+	_          structs.HostLayout
+	OffUntilNs uint64
+	Sent       uint32
+	Lost       uint32
+}
+
+type kprobePeerRange struct {
+	_      structs.HostLayout
+	Prefix uint32
+	Addr   [16]uint8
+}
+
 type kprobeRequest struct {
 	_         structs.HostLayout
 	Id        uint64
 	TraceId   [16]uint8
 	StartedNs uint64
+	Line      uint64
+	Received  uint64
 	Tgid      uint32
 	Tid       uint32
 	Sampled   uint32
-	Pad       uint32
+	Stated    uint32
 }
 
 type kprobeScratch struct {
@@ -192,40 +276,62 @@ type kprobeScratch struct {
 		FirstLine     uint32
 		Traceparent   uint32
 		Lines         uint32
-		Line          [32]uint16
-		LineEnd       [32]uint16
+		B3            uint16
+		B3Traceid     uint16
+		B3Spanid      uint16
+		B3Sampled     uint16
+		B3Flags       uint16
 		HasLength     uint8
 		Chunked       uint8
 		Traceparents  uint8
-		Pad           [5]uint8
+		Lengths       uint8
+		Odd           uint8
+		States        uint8
+		State         [4]uint16
+		StateEnd      [4]uint16
+		Line          [32]uint16
+		LineEnd       [32]uint16
 	}
 	Buf struct {
-		_         structs.HostLayout
-		Base      uint64
-		Iov       uint64
-		Segments  uint64
-		Offset    uint64
-		Fd        int32
-		KernelIov uint8
-		Readable  uint8
-		Pad       [2]uint8
+		_          structs.HostLayout
+		Base       uint64
+		Iov        uint64
+		Segments   uint64
+		Offset     uint64
+		Fd         int32
+		KernelIov  uint8
+		Readable   uint8
+		KernelBase uint8
+		Pad        uint8
 	}
 	Received struct {
-		_       structs.HostLayout
-		TraceId [16]uint8
-		SpanId  [8]uint8
-		Sampled uint8
-		Pad     [7]uint8
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
 	}
 	Other struct {
-		_       structs.HostLayout
-		TraceId [16]uint8
-		SpanId  [8]uint8
-		Sampled uint8
-		Pad     [7]uint8
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
 	}
-	Len uint32
-	Pad uint32
+	Header struct {
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
+	}
+	Len     uint32
+	Carried uint32
+	Busy    uint32
+	Pad     uint32
 }
 
 type kprobeStat uint32
@@ -260,8 +366,37 @@ const (
 	kprobeStatSTAT_NO_GOROUTINE          kprobeStat = 26
 	kprobeStatSTAT_SEGMENT               kprobeStat = 27
 	kprobeStatSTAT_NO_HANDOFF            kprobeStat = 28
-	kprobeStatSTAT_COUNT                 kprobeStat = 29
+	kprobeStatSTAT_INJECTED              kprobeStat = 29
+	kprobeStatSTAT_INJECT_OWN_HEADER     kprobeStat = 30
+	kprobeStatSTAT_INJECT_SPLIT          kprobeStat = 31
+	kprobeStatSTAT_INJECT_PIPELINED      kprobeStat = 32
+	kprobeStatSTAT_INJECT_ODD            kprobeStat = 33
+	kprobeStatSTAT_INJECT_IN_FLIGHT      kprobeStat = 34
+	kprobeStatSTAT_INJECT_NO_ROOM        kprobeStat = 35
+	kprobeStatSTAT_INJECT_BUSY           kprobeStat = 36
+	kprobeStatSTAT_INJECT_FAILED         kprobeStat = 37
+	kprobeStatSTAT_JOINED                kprobeStat = 38
+	kprobeStatSTAT_JOIN_REFUSED          kprobeStat = 39
+	kprobeStatSTAT_OPTION_SENT           kprobeStat = 40
+	kprobeStatSTAT_OPTION_RECEIVED       kprobeStat = 41
+	kprobeStatSTAT_OPTION_NO_ROOM        kprobeStat = 42
+	kprobeStatSTAT_OPTION_OVERTAKEN      kprobeStat = 43
+	kprobeStatSTAT_OPTION_LOST           kprobeStat = 44
+	kprobeStatSTAT_OPTION_PEER_OFF       kprobeStat = 45
+	kprobeStatSTAT_OPTION_FORBIDDEN      kprobeStat = 46
+	kprobeStatSTAT_OPTION_MALFORMED      kprobeStat = 47
+	kprobeStatSTAT_OPTION_PIPELINED      kprobeStat = 48
+	kprobeStatSTAT_MALFORMED_B3          kprobeStat = 49
+	kprobeStatSTAT_COUNT                 kprobeStat = 50
 )
+
+type kprobeState struct {
+	_     structs.HostLayout
+	Id    uint64
+	Len   uint16
+	Pad   [6]uint8
+	Bytes [512]uint8
+}
 
 type kprobeTarget struct {
 	_            structs.HostLayout
@@ -307,16 +442,24 @@ type kprobeThread struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	kprobeMapActivities       = "activities"
+	kprobeMapAgents           = "agents"
 	kprobeMapBlankConn        = "blank_conn"
 	kprobeMapBudget           = "budget"
 	kprobeMapConns            = "conns"
+	kprobeMapDestinations     = "destinations"
 	kprobeMapEvents           = "events"
 	kprobeMapGoroutines       = "goroutines"
 	kprobeMapHandoffs         = "handoffs"
 	kprobeMapHeads            = "heads"
+	kprobeMapLikes            = "likes"
 	kprobeMapMarks            = "marks"
+	kprobeMapOutcomes         = "outcomes"
+	kprobeMapPeerRanges       = "peer_ranges"
+	kprobeMapPeers            = "peers"
 	kprobeMapRequests         = "requests"
 	kprobeMapScratches        = "scratches"
+	kprobeMapStateWorks       = "state_works"
+	kprobeMapStates           = "states"
 	kprobeMapStats            = "stats"
 	kprobeMapTargets          = "targets"
 	kprobeMapThreads          = "threads"
@@ -332,11 +475,12 @@ const (
 	kprobeProgSetState        = "set_state"
 	kprobeVarBudgetBurstNs    = "budget_burst_ns"
 	kprobeVarBudgetIntervalNs = "budget_interval_ns"
+	kprobeVarFormatsRead      = "formats_read"
 	kprobeVarIdSeed           = "id_seed"
 	kprobeVarKeepErrors       = "keep_errors"
 	kprobeVarKeepSlowNs       = "keep_slow_ns"
-	kprobeVarLastMarkNs       = "last_mark_ns"
 	kprobeVarLocalMarks       = "local_marks"
+	kprobeVarOutward          = "outward"
 	kprobeVarParentBased      = "parent_based"
 	kprobeVarRequestCopy      = "request_copy"
 	kprobeVarResponseCopy     = "response_copy"
@@ -404,16 +548,24 @@ type kprobeProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type kprobeMapSpecs struct {
 	Activities     *ebpf.MapSpec `ebpf:"activities"`
+	Agents         *ebpf.MapSpec `ebpf:"agents"`
 	BlankConn      *ebpf.MapSpec `ebpf:"blank_conn"`
 	Budget         *ebpf.MapSpec `ebpf:"budget"`
 	Conns          *ebpf.MapSpec `ebpf:"conns"`
+	Destinations   *ebpf.MapSpec `ebpf:"destinations"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	Goroutines     *ebpf.MapSpec `ebpf:"goroutines"`
 	Handoffs       *ebpf.MapSpec `ebpf:"handoffs"`
 	Heads          *ebpf.MapSpec `ebpf:"heads"`
+	Likes          *ebpf.MapSpec `ebpf:"likes"`
 	Marks          *ebpf.MapSpec `ebpf:"marks"`
+	Outcomes       *ebpf.MapSpec `ebpf:"outcomes"`
+	PeerRanges     *ebpf.MapSpec `ebpf:"peer_ranges"`
+	Peers          *ebpf.MapSpec `ebpf:"peers"`
 	Requests       *ebpf.MapSpec `ebpf:"requests"`
 	Scratches      *ebpf.MapSpec `ebpf:"scratches"`
+	StateWorks     *ebpf.MapSpec `ebpf:"state_works"`
+	States         *ebpf.MapSpec `ebpf:"states"`
 	Stats          *ebpf.MapSpec `ebpf:"stats"`
 	Targets        *ebpf.MapSpec `ebpf:"targets"`
 	Threads        *ebpf.MapSpec `ebpf:"threads"`
@@ -426,11 +578,12 @@ type kprobeMapSpecs struct {
 type kprobeVariableSpecs struct {
 	BudgetBurstNs    *ebpf.VariableSpec `ebpf:"budget_burst_ns"`
 	BudgetIntervalNs *ebpf.VariableSpec `ebpf:"budget_interval_ns"`
+	FormatsRead      *ebpf.VariableSpec `ebpf:"formats_read"`
 	IdSeed           *ebpf.VariableSpec `ebpf:"id_seed"`
 	KeepErrors       *ebpf.VariableSpec `ebpf:"keep_errors"`
 	KeepSlowNs       *ebpf.VariableSpec `ebpf:"keep_slow_ns"`
-	LastMarkNs       *ebpf.VariableSpec `ebpf:"last_mark_ns"`
 	LocalMarks       *ebpf.VariableSpec `ebpf:"local_marks"`
+	Outward          *ebpf.VariableSpec `ebpf:"outward"`
 	ParentBased      *ebpf.VariableSpec `ebpf:"parent_based"`
 	RequestCopy      *ebpf.VariableSpec `ebpf:"request_copy"`
 	ResponseCopy     *ebpf.VariableSpec `ebpf:"response_copy"`
@@ -461,16 +614,24 @@ func (o *kprobeObjects) Close() error {
 // It can be passed to loadKprobeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kprobeMaps struct {
 	Activities     *ebpf.Map `ebpf:"activities"`
+	Agents         *ebpf.Map `ebpf:"agents"`
 	BlankConn      *ebpf.Map `ebpf:"blank_conn"`
 	Budget         *ebpf.Map `ebpf:"budget"`
 	Conns          *ebpf.Map `ebpf:"conns"`
+	Destinations   *ebpf.Map `ebpf:"destinations"`
 	Events         *ebpf.Map `ebpf:"events"`
 	Goroutines     *ebpf.Map `ebpf:"goroutines"`
 	Handoffs       *ebpf.Map `ebpf:"handoffs"`
 	Heads          *ebpf.Map `ebpf:"heads"`
+	Likes          *ebpf.Map `ebpf:"likes"`
 	Marks          *ebpf.Map `ebpf:"marks"`
+	Outcomes       *ebpf.Map `ebpf:"outcomes"`
+	PeerRanges     *ebpf.Map `ebpf:"peer_ranges"`
+	Peers          *ebpf.Map `ebpf:"peers"`
 	Requests       *ebpf.Map `ebpf:"requests"`
 	Scratches      *ebpf.Map `ebpf:"scratches"`
+	StateWorks     *ebpf.Map `ebpf:"state_works"`
+	States         *ebpf.Map `ebpf:"states"`
 	Stats          *ebpf.Map `ebpf:"stats"`
 	Targets        *ebpf.Map `ebpf:"targets"`
 	Threads        *ebpf.Map `ebpf:"threads"`
@@ -480,16 +641,24 @@ type kprobeMaps struct {
 func (m *kprobeMaps) Close() error {
 	return _KprobeClose(
 		m.Activities,
+		m.Agents,
 		m.BlankConn,
 		m.Budget,
 		m.Conns,
+		m.Destinations,
 		m.Events,
 		m.Goroutines,
 		m.Handoffs,
 		m.Heads,
+		m.Likes,
 		m.Marks,
+		m.Outcomes,
+		m.PeerRanges,
+		m.Peers,
 		m.Requests,
 		m.Scratches,
+		m.StateWorks,
+		m.States,
 		m.Stats,
 		m.Targets,
 		m.Threads,
@@ -503,11 +672,12 @@ func (m *kprobeMaps) Close() error {
 type kprobeVariables struct {
 	BudgetBurstNs    *ebpf.Variable `ebpf:"budget_burst_ns"`
 	BudgetIntervalNs *ebpf.Variable `ebpf:"budget_interval_ns"`
+	FormatsRead      *ebpf.Variable `ebpf:"formats_read"`
 	IdSeed           *ebpf.Variable `ebpf:"id_seed"`
 	KeepErrors       *ebpf.Variable `ebpf:"keep_errors"`
 	KeepSlowNs       *ebpf.Variable `ebpf:"keep_slow_ns"`
-	LastMarkNs       *ebpf.Variable `ebpf:"last_mark_ns"`
 	LocalMarks       *ebpf.Variable `ebpf:"local_marks"`
+	Outward          *ebpf.Variable `ebpf:"outward"`
 	ParentBased      *ebpf.Variable `ebpf:"parent_based"`
 	RequestCopy      *ebpf.Variable `ebpf:"request_copy"`
 	ResponseCopy     *ebpf.Variable `ebpf:"response_copy"`

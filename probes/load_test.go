@@ -11,7 +11,7 @@ func TestObjectsLoad(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: BPF programs are loaded")
 	}
-	set, err := Config{Local: true, KeepErrors: true, KeepSlow: 1, TracesPerSecond: 1}.settings()
+	set, err := Config{Propagation: Propagation{Rungs: RungLocal}, KeepErrors: true, KeepSlow: 1, TracesPerSecond: 1}.settings()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ type Config struct {
 	TracesPerSecond float64             // budget of such traces for the node; 0: no limit
 	KeepErrors      bool                // record unsampled requests that fail
 	KeepSlow        time.Duration       // record unsampled requests that take longer; 0: none
-	Local           bool                // join client and server on this host (rung 0)
+	Propagation     Propagation         // how context leaves the programs
 }
 
 // Happening is what befell a process.
@@ -63,10 +63,12 @@ type Probes struct {
 	family    *attached
 	processes *attached
 	uprobes   *uprobes
+	outward   *outward
 	watch     *watcher
 	ring      *ringbuf.Reader
 	stats     *ebpf.Map
 	requests  *ebpf.Map
+	likes     *ebpf.Map
 	clock     clock
 	malformed atomic.Uint64
 	forgotten atomic.Uint64
@@ -91,15 +93,19 @@ func New(log *zap.Logger, config Config) (*Probes, error) {
 		return nil, errors.Join(err, p.Close())
 	}
 	maps := p.family.collection.Maps
-	p.stats, p.requests = maps["stats"], maps["requests"]
+	p.stats, p.requests, p.likes = maps["stats"], maps["requests"], maps["likes"]
 	if p.ring, err = ringbuf.NewReader(maps["events"]); err != nil {
 		return nil, errors.Join(fmt.Errorf("open ring buffer: %w", err), p.Close())
 	}
-	inspector, err := discover.New("", config.Rules)
+	inspector, err := discover.New("", config.Rules, config.Propagation.Asked()...)
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
-	p.watch = newWatcher(log, inspector, p.processes.collection.Maps, p.uprobes)
+	p.watch = newWatcher(log, inspector, config.Propagation, p.processes.collection.Maps, p.uprobes)
+	if config.Propagation.Outward() {
+		p.outward = startOutward(log, config, set, p.family)
+		p.watch.entered = p.outward.enter
+	}
 	return p, nil
 }
 
@@ -182,6 +188,7 @@ func (p *Probes) Run(ctx context.Context, out Sinks) error {
 		p.watch.run(ctx, &p.running)
 	}()
 	go p.tend(ctx)
+	go p.outward.run(ctx)
 	err := p.read(ctx, &out)
 	<-done
 	return err
@@ -225,6 +232,8 @@ func (p *Probes) sweep() {
 		}
 		if p.requests.Put(slot, socketRequest{}) == nil {
 			p.forgotten.Add(1)
+			_ = p.likes.Delete(socketLikeKey{Hash: r.Line, Tgid: uint64(r.Tgid)})
+			_ = p.likes.Delete(socketLikeKey{Hash: r.Received, Tgid: uint64(r.Tgid)})
 		}
 	}
 }
@@ -232,7 +241,7 @@ func (p *Probes) sweep() {
 // detach takes all hooks away. The order is that of harm: first what costs the
 // traced programs most, then what fills the ring, then what watches processes.
 func (p *Probes) detach() {
-	err := errors.Join(p.uprobes.removeAll(), p.family.detach(), p.processes.detach())
+	err := errors.Join(p.outward.detach(), p.uprobes.removeAll(), p.family.detach(), p.processes.detach())
 	if err != nil {
 		p.log.Warn("detaching failed", zap.Error(err))
 	}
@@ -241,6 +250,7 @@ func (p *Probes) detach() {
 // Close detaches and frees everything. Doing it after a failed New is right too.
 func (p *Probes) Close() error {
 	var errs []error
+	errs = append(errs, p.outward.Close())
 	if p.uprobes != nil {
 		errs = append(errs, p.uprobes.Close())
 	}

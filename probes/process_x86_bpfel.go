@@ -18,7 +18,9 @@ type processActivity struct {
 	Open       int32
 	SameThread uint32
 	Mixes      uint32
-	Pad        uint32
+	Passes     uint32
+	Rewrites   uint32
+	Blind      uint32
 }
 
 type processGoroutine struct {
@@ -60,15 +62,29 @@ type processLifecycle struct {
 	Filename [128]int8
 }
 
+type processLike struct {
+	_     structs.HostLayout
+	Ids   uint64
+	Count uint64
+}
+
+type processLikeKey struct {
+	_    structs.HostLayout
+	Hash uint64
+	Tgid uint64
+}
+
 type processRequest struct {
 	_         structs.HostLayout
 	Id        uint64
 	TraceId   [16]uint8
 	StartedNs uint64
+	Line      uint64
+	Received  uint64
 	Tgid      uint32
 	Tid       uint32
 	Sampled   uint32
-	Pad       uint32
+	Stated    uint32
 }
 
 type processScratch struct {
@@ -110,40 +126,62 @@ type processScratch struct {
 		FirstLine     uint32
 		Traceparent   uint32
 		Lines         uint32
-		Line          [32]uint16
-		LineEnd       [32]uint16
+		B3            uint16
+		B3Traceid     uint16
+		B3Spanid      uint16
+		B3Sampled     uint16
+		B3Flags       uint16
 		HasLength     uint8
 		Chunked       uint8
 		Traceparents  uint8
-		Pad           [5]uint8
+		Lengths       uint8
+		Odd           uint8
+		States        uint8
+		State         [4]uint16
+		StateEnd      [4]uint16
+		Line          [32]uint16
+		LineEnd       [32]uint16
 	}
 	Buf struct {
-		_         structs.HostLayout
-		Base      uint64
-		Iov       uint64
-		Segments  uint64
-		Offset    uint64
-		Fd        int32
-		KernelIov uint8
-		Readable  uint8
-		Pad       [2]uint8
+		_          structs.HostLayout
+		Base       uint64
+		Iov        uint64
+		Segments   uint64
+		Offset     uint64
+		Fd         int32
+		KernelIov  uint8
+		Readable   uint8
+		KernelBase uint8
+		Pad        uint8
 	}
 	Received struct {
-		_       structs.HostLayout
-		TraceId [16]uint8
-		SpanId  [8]uint8
-		Sampled uint8
-		Pad     [7]uint8
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
 	}
 	Other struct {
-		_       structs.HostLayout
-		TraceId [16]uint8
-		SpanId  [8]uint8
-		Sampled uint8
-		Pad     [7]uint8
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
 	}
-	Len uint32
-	Pad uint32
+	Header struct {
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
+	}
+	Len     uint32
+	Carried uint32
+	Busy    uint32
+	Pad     uint32
 }
 
 type processStat uint32
@@ -178,8 +216,37 @@ const (
 	processStatSTAT_NO_GOROUTINE          processStat = 26
 	processStatSTAT_SEGMENT               processStat = 27
 	processStatSTAT_NO_HANDOFF            processStat = 28
-	processStatSTAT_COUNT                 processStat = 29
+	processStatSTAT_INJECTED              processStat = 29
+	processStatSTAT_INJECT_OWN_HEADER     processStat = 30
+	processStatSTAT_INJECT_SPLIT          processStat = 31
+	processStatSTAT_INJECT_PIPELINED      processStat = 32
+	processStatSTAT_INJECT_ODD            processStat = 33
+	processStatSTAT_INJECT_IN_FLIGHT      processStat = 34
+	processStatSTAT_INJECT_NO_ROOM        processStat = 35
+	processStatSTAT_INJECT_BUSY           processStat = 36
+	processStatSTAT_INJECT_FAILED         processStat = 37
+	processStatSTAT_JOINED                processStat = 38
+	processStatSTAT_JOIN_REFUSED          processStat = 39
+	processStatSTAT_OPTION_SENT           processStat = 40
+	processStatSTAT_OPTION_RECEIVED       processStat = 41
+	processStatSTAT_OPTION_NO_ROOM        processStat = 42
+	processStatSTAT_OPTION_OVERTAKEN      processStat = 43
+	processStatSTAT_OPTION_LOST           processStat = 44
+	processStatSTAT_OPTION_PEER_OFF       processStat = 45
+	processStatSTAT_OPTION_FORBIDDEN      processStat = 46
+	processStatSTAT_OPTION_MALFORMED      processStat = 47
+	processStatSTAT_OPTION_PIPELINED      processStat = 48
+	processStatSTAT_MALFORMED_B3          processStat = 49
+	processStatSTAT_COUNT                 processStat = 50
 )
+
+type processState struct {
+	_     structs.HostLayout
+	Id    uint64
+	Len   uint16
+	Pad   [6]uint8
+	Bytes [512]uint8
+}
 
 type processTarget struct {
 	_            structs.HostLayout
@@ -225,11 +292,15 @@ type processThread struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	processMapActivities       = "activities"
+	processMapBudget           = "budget"
 	processMapEvents           = "events"
 	processMapGoroutines       = "goroutines"
 	processMapHandoffs         = "handoffs"
+	processMapLikes            = "likes"
 	processMapRequests         = "requests"
 	processMapScratches        = "scratches"
+	processMapStateWorks       = "state_works"
+	processMapStates           = "states"
 	processMapStats            = "stats"
 	processMapTargets          = "targets"
 	processMapThreads          = "threads"
@@ -239,9 +310,12 @@ const (
 	processProgProcessFork     = "process_fork"
 	processVarBudgetBurstNs    = "budget_burst_ns"
 	processVarBudgetIntervalNs = "budget_interval_ns"
+	processVarFormatsRead      = "formats_read"
+	processVarIdSeed           = "id_seed"
 	processVarKeepErrors       = "keep_errors"
 	processVarKeepSlowNs       = "keep_slow_ns"
 	processVarLocalMarks       = "local_marks"
+	processVarOutward          = "outward"
 	processVarParentBased      = "parent_based"
 	processVarRequestCopy      = "request_copy"
 	processVarResponseCopy     = "response_copy"
@@ -303,11 +377,15 @@ type processProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type processMapSpecs struct {
 	Activities     *ebpf.MapSpec `ebpf:"activities"`
+	Budget         *ebpf.MapSpec `ebpf:"budget"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	Goroutines     *ebpf.MapSpec `ebpf:"goroutines"`
 	Handoffs       *ebpf.MapSpec `ebpf:"handoffs"`
+	Likes          *ebpf.MapSpec `ebpf:"likes"`
 	Requests       *ebpf.MapSpec `ebpf:"requests"`
 	Scratches      *ebpf.MapSpec `ebpf:"scratches"`
+	StateWorks     *ebpf.MapSpec `ebpf:"state_works"`
+	States         *ebpf.MapSpec `ebpf:"states"`
 	Stats          *ebpf.MapSpec `ebpf:"stats"`
 	Targets        *ebpf.MapSpec `ebpf:"targets"`
 	Threads        *ebpf.MapSpec `ebpf:"threads"`
@@ -320,9 +398,12 @@ type processMapSpecs struct {
 type processVariableSpecs struct {
 	BudgetBurstNs    *ebpf.VariableSpec `ebpf:"budget_burst_ns"`
 	BudgetIntervalNs *ebpf.VariableSpec `ebpf:"budget_interval_ns"`
+	FormatsRead      *ebpf.VariableSpec `ebpf:"formats_read"`
+	IdSeed           *ebpf.VariableSpec `ebpf:"id_seed"`
 	KeepErrors       *ebpf.VariableSpec `ebpf:"keep_errors"`
 	KeepSlowNs       *ebpf.VariableSpec `ebpf:"keep_slow_ns"`
 	LocalMarks       *ebpf.VariableSpec `ebpf:"local_marks"`
+	Outward          *ebpf.VariableSpec `ebpf:"outward"`
 	ParentBased      *ebpf.VariableSpec `ebpf:"parent_based"`
 	RequestCopy      *ebpf.VariableSpec `ebpf:"request_copy"`
 	ResponseCopy     *ebpf.VariableSpec `ebpf:"response_copy"`
@@ -353,11 +434,15 @@ func (o *processObjects) Close() error {
 // It can be passed to loadProcessObjects or ebpf.CollectionSpec.LoadAndAssign.
 type processMaps struct {
 	Activities     *ebpf.Map `ebpf:"activities"`
+	Budget         *ebpf.Map `ebpf:"budget"`
 	Events         *ebpf.Map `ebpf:"events"`
 	Goroutines     *ebpf.Map `ebpf:"goroutines"`
 	Handoffs       *ebpf.Map `ebpf:"handoffs"`
+	Likes          *ebpf.Map `ebpf:"likes"`
 	Requests       *ebpf.Map `ebpf:"requests"`
 	Scratches      *ebpf.Map `ebpf:"scratches"`
+	StateWorks     *ebpf.Map `ebpf:"state_works"`
+	States         *ebpf.Map `ebpf:"states"`
 	Stats          *ebpf.Map `ebpf:"stats"`
 	Targets        *ebpf.Map `ebpf:"targets"`
 	Threads        *ebpf.Map `ebpf:"threads"`
@@ -367,11 +452,15 @@ type processMaps struct {
 func (m *processMaps) Close() error {
 	return _ProcessClose(
 		m.Activities,
+		m.Budget,
 		m.Events,
 		m.Goroutines,
 		m.Handoffs,
+		m.Likes,
 		m.Requests,
 		m.Scratches,
+		m.StateWorks,
+		m.States,
 		m.Stats,
 		m.Targets,
 		m.Threads,
@@ -385,9 +474,12 @@ func (m *processMaps) Close() error {
 type processVariables struct {
 	BudgetBurstNs    *ebpf.Variable `ebpf:"budget_burst_ns"`
 	BudgetIntervalNs *ebpf.Variable `ebpf:"budget_interval_ns"`
+	FormatsRead      *ebpf.Variable `ebpf:"formats_read"`
+	IdSeed           *ebpf.Variable `ebpf:"id_seed"`
 	KeepErrors       *ebpf.Variable `ebpf:"keep_errors"`
 	KeepSlowNs       *ebpf.Variable `ebpf:"keep_slow_ns"`
 	LocalMarks       *ebpf.Variable `ebpf:"local_marks"`
+	Outward          *ebpf.Variable `ebpf:"outward"`
 	ParentBased      *ebpf.Variable `ebpf:"parent_based"`
 	RequestCopy      *ebpf.Variable `ebpf:"request_copy"`
 	ResponseCopy     *ebpf.Variable `ebpf:"response_copy"`

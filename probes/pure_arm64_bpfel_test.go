@@ -53,6 +53,27 @@ type pureConn struct {
 		SpanId   [8]uint8
 		ParentId [8]uint8
 	}
+	Outlet struct {
+		_       structs.HostLayout
+		Context struct {
+			_        structs.HostLayout
+			TraceId  [16]uint8
+			SpanId   [8]uint8
+			Sampled  uint8
+			Deferred uint8
+			Pad      [6]uint8
+		}
+		Opener   uint64
+		Seq      uint32
+		Received uint32
+		At       uint16
+		Header   uint8
+		Option   uint8
+		Member   uint8
+		Carries  uint8
+		Hello    uint8
+		Settled  uint8
+	}
 	Tgid       uint32
 	Writer     uint32
 	Lost       uint32
@@ -75,6 +96,14 @@ type pureConn struct {
 	StatusLine [16]int8
 }
 
+type pureFormat uint32
+
+const (
+	pureFormatFORMAT_TRACECONTEXT pureFormat = 1
+	pureFormatFORMAT_B3           pureFormat = 2
+	pureFormatFORMAT_B3MULTI      pureFormat = 4
+)
+
 type pureInput struct {
 	_     structs.HostLayout
 	Len   uint32
@@ -91,19 +120,29 @@ type pureResult struct {
 		FirstLine     uint32
 		Traceparent   uint32
 		Lines         uint32
-		Line          [32]uint16
-		LineEnd       [32]uint16
+		B3            uint16
+		B3Traceid     uint16
+		B3Spanid      uint16
+		B3Sampled     uint16
+		B3Flags       uint16
 		HasLength     uint8
 		Chunked       uint8
 		Traceparents  uint8
-		Pad           [5]uint8
+		Lengths       uint8
+		Odd           uint8
+		States        uint8
+		State         [4]uint16
+		StateEnd      [4]uint16
+		Line          [32]uint16
+		LineEnd       [32]uint16
 	}
 	Context struct {
-		_       structs.HostLayout
-		TraceId [16]uint8
-		SpanId  [8]uint8
-		Sampled uint8
-		Pad     [7]uint8
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
 	}
 	Start       pureStart
 	Parsed      uint32
@@ -112,7 +151,11 @@ type pureResult struct {
 	Wire        pureWire
 	WireStart   pureStart
 	Datagram    pureStart
+	Kept        uint32
+	Formats     pureFormat
 	Pad         uint32
+	Line        uint64
+	Ids         uint64
 }
 
 type pureScratch struct {
@@ -154,40 +197,62 @@ type pureScratch struct {
 		FirstLine     uint32
 		Traceparent   uint32
 		Lines         uint32
-		Line          [32]uint16
-		LineEnd       [32]uint16
+		B3            uint16
+		B3Traceid     uint16
+		B3Spanid      uint16
+		B3Sampled     uint16
+		B3Flags       uint16
 		HasLength     uint8
 		Chunked       uint8
 		Traceparents  uint8
-		Pad           [5]uint8
+		Lengths       uint8
+		Odd           uint8
+		States        uint8
+		State         [4]uint16
+		StateEnd      [4]uint16
+		Line          [32]uint16
+		LineEnd       [32]uint16
 	}
 	Buf struct {
-		_         structs.HostLayout
-		Base      uint64
-		Iov       uint64
-		Segments  uint64
-		Offset    uint64
-		Fd        int32
-		KernelIov uint8
-		Readable  uint8
-		Pad       [2]uint8
+		_          structs.HostLayout
+		Base       uint64
+		Iov        uint64
+		Segments   uint64
+		Offset     uint64
+		Fd         int32
+		KernelIov  uint8
+		Readable   uint8
+		KernelBase uint8
+		Pad        uint8
 	}
 	Received struct {
-		_       structs.HostLayout
-		TraceId [16]uint8
-		SpanId  [8]uint8
-		Sampled uint8
-		Pad     [7]uint8
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
 	}
 	Other struct {
-		_       structs.HostLayout
-		TraceId [16]uint8
-		SpanId  [8]uint8
-		Sampled uint8
-		Pad     [7]uint8
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
 	}
-	Len uint32
-	Pad uint32
+	Header struct {
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
+	}
+	Len     uint32
+	Carried uint32
+	Busy    uint32
+	Pad     uint32
 }
 
 type pureStart uint32
@@ -232,8 +297,37 @@ const (
 	pureStatSTAT_NO_GOROUTINE          pureStat = 26
 	pureStatSTAT_SEGMENT               pureStat = 27
 	pureStatSTAT_NO_HANDOFF            pureStat = 28
-	pureStatSTAT_COUNT                 pureStat = 29
+	pureStatSTAT_INJECTED              pureStat = 29
+	pureStatSTAT_INJECT_OWN_HEADER     pureStat = 30
+	pureStatSTAT_INJECT_SPLIT          pureStat = 31
+	pureStatSTAT_INJECT_PIPELINED      pureStat = 32
+	pureStatSTAT_INJECT_ODD            pureStat = 33
+	pureStatSTAT_INJECT_IN_FLIGHT      pureStat = 34
+	pureStatSTAT_INJECT_NO_ROOM        pureStat = 35
+	pureStatSTAT_INJECT_BUSY           pureStat = 36
+	pureStatSTAT_INJECT_FAILED         pureStat = 37
+	pureStatSTAT_JOINED                pureStat = 38
+	pureStatSTAT_JOIN_REFUSED          pureStat = 39
+	pureStatSTAT_OPTION_SENT           pureStat = 40
+	pureStatSTAT_OPTION_RECEIVED       pureStat = 41
+	pureStatSTAT_OPTION_NO_ROOM        pureStat = 42
+	pureStatSTAT_OPTION_OVERTAKEN      pureStat = 43
+	pureStatSTAT_OPTION_LOST           pureStat = 44
+	pureStatSTAT_OPTION_PEER_OFF       pureStat = 45
+	pureStatSTAT_OPTION_FORBIDDEN      pureStat = 46
+	pureStatSTAT_OPTION_MALFORMED      pureStat = 47
+	pureStatSTAT_OPTION_PIPELINED      pureStat = 48
+	pureStatSTAT_MALFORMED_B3          pureStat = 49
+	pureStatSTAT_COUNT                 pureStat = 50
 )
+
+type pureState struct {
+	_     structs.HostLayout
+	Id    uint64
+	Len   uint16
+	Pad   [6]uint8
+	Bytes [512]uint8
+}
 
 type pureWire uint32
 
@@ -259,15 +353,19 @@ const (
 	pureMapInputs           = "inputs"
 	pureMapResults          = "results"
 	pureMapScratches        = "scratches"
+	pureMapStateWorks       = "state_works"
+	pureMapStates           = "states"
 	pureMapStats            = "stats"
 	pureProgReadHead        = "read_head"
 	pureProgSample          = "sample"
 	pureVarBudgetBurstNs    = "budget_burst_ns"
 	pureVarBudgetIntervalNs = "budget_interval_ns"
+	pureVarFormatsRead      = "formats_read"
 	pureVarIdSeed           = "id_seed"
 	pureVarKeepErrors       = "keep_errors"
 	pureVarKeepSlowNs       = "keep_slow_ns"
 	pureVarLocalMarks       = "local_marks"
+	pureVarOutward          = "outward"
 	pureVarParentBased      = "parent_based"
 	pureVarRequestCopy      = "request_copy"
 	pureVarResponseCopy     = "response_copy"
@@ -327,12 +425,14 @@ type pureProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type pureMapSpecs struct {
-	Budget    *ebpf.MapSpec `ebpf:"budget"`
-	Conns     *ebpf.MapSpec `ebpf:"conns"`
-	Inputs    *ebpf.MapSpec `ebpf:"inputs"`
-	Results   *ebpf.MapSpec `ebpf:"results"`
-	Scratches *ebpf.MapSpec `ebpf:"scratches"`
-	Stats     *ebpf.MapSpec `ebpf:"stats"`
+	Budget     *ebpf.MapSpec `ebpf:"budget"`
+	Conns      *ebpf.MapSpec `ebpf:"conns"`
+	Inputs     *ebpf.MapSpec `ebpf:"inputs"`
+	Results    *ebpf.MapSpec `ebpf:"results"`
+	Scratches  *ebpf.MapSpec `ebpf:"scratches"`
+	StateWorks *ebpf.MapSpec `ebpf:"state_works"`
+	States     *ebpf.MapSpec `ebpf:"states"`
+	Stats      *ebpf.MapSpec `ebpf:"stats"`
 }
 
 // pureVariableSpecs contains global variables before they are loaded into the kernel.
@@ -341,10 +441,12 @@ type pureMapSpecs struct {
 type pureVariableSpecs struct {
 	BudgetBurstNs    *ebpf.VariableSpec `ebpf:"budget_burst_ns"`
 	BudgetIntervalNs *ebpf.VariableSpec `ebpf:"budget_interval_ns"`
+	FormatsRead      *ebpf.VariableSpec `ebpf:"formats_read"`
 	IdSeed           *ebpf.VariableSpec `ebpf:"id_seed"`
 	KeepErrors       *ebpf.VariableSpec `ebpf:"keep_errors"`
 	KeepSlowNs       *ebpf.VariableSpec `ebpf:"keep_slow_ns"`
 	LocalMarks       *ebpf.VariableSpec `ebpf:"local_marks"`
+	Outward          *ebpf.VariableSpec `ebpf:"outward"`
 	ParentBased      *ebpf.VariableSpec `ebpf:"parent_based"`
 	RequestCopy      *ebpf.VariableSpec `ebpf:"request_copy"`
 	ResponseCopy     *ebpf.VariableSpec `ebpf:"response_copy"`
@@ -374,12 +476,14 @@ func (o *pureObjects) Close() error {
 //
 // It can be passed to loadPureObjects or ebpf.CollectionSpec.LoadAndAssign.
 type pureMaps struct {
-	Budget    *ebpf.Map `ebpf:"budget"`
-	Conns     *ebpf.Map `ebpf:"conns"`
-	Inputs    *ebpf.Map `ebpf:"inputs"`
-	Results   *ebpf.Map `ebpf:"results"`
-	Scratches *ebpf.Map `ebpf:"scratches"`
-	Stats     *ebpf.Map `ebpf:"stats"`
+	Budget     *ebpf.Map `ebpf:"budget"`
+	Conns      *ebpf.Map `ebpf:"conns"`
+	Inputs     *ebpf.Map `ebpf:"inputs"`
+	Results    *ebpf.Map `ebpf:"results"`
+	Scratches  *ebpf.Map `ebpf:"scratches"`
+	StateWorks *ebpf.Map `ebpf:"state_works"`
+	States     *ebpf.Map `ebpf:"states"`
+	Stats      *ebpf.Map `ebpf:"stats"`
 }
 
 func (m *pureMaps) Close() error {
@@ -389,6 +493,8 @@ func (m *pureMaps) Close() error {
 		m.Inputs,
 		m.Results,
 		m.Scratches,
+		m.StateWorks,
+		m.States,
 		m.Stats,
 	)
 }
@@ -399,10 +505,12 @@ func (m *pureMaps) Close() error {
 type pureVariables struct {
 	BudgetBurstNs    *ebpf.Variable `ebpf:"budget_burst_ns"`
 	BudgetIntervalNs *ebpf.Variable `ebpf:"budget_interval_ns"`
+	FormatsRead      *ebpf.Variable `ebpf:"formats_read"`
 	IdSeed           *ebpf.Variable `ebpf:"id_seed"`
 	KeepErrors       *ebpf.Variable `ebpf:"keep_errors"`
 	KeepSlowNs       *ebpf.Variable `ebpf:"keep_slow_ns"`
 	LocalMarks       *ebpf.Variable `ebpf:"local_marks"`
+	Outward          *ebpf.Variable `ebpf:"outward"`
 	ParentBased      *ebpf.Variable `ebpf:"parent_based"`
 	RequestCopy      *ebpf.Variable `ebpf:"request_copy"`
 	ResponseCopy     *ebpf.Variable `ebpf:"response_copy"`

@@ -20,12 +20,25 @@ type pure struct {
 
 func loadPureHelpers(t *testing.T) *pure {
 	t.Helper()
+	return loadPureWith(t, nil)
+}
+
+// loadPureWith does with constants of bpf/include/settings.h.
+func loadPureWith(t *testing.T, set settings) *pure {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: BPF programs are loaded")
 	}
 	_ = rlimit.RemoveMemlock()
+	spec, err := loadPure()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := set.apply(spec); err != nil {
+		t.Fatal(err)
+	}
 	p := &pure{}
-	if err := loadPureObjects(&p.objects, nil); err != nil {
+	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
 		t.Fatalf("load helpers: %+v", err)
 	}
 	t.Cleanup(func() { _ = p.objects.Close() })

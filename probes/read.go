@@ -44,8 +44,11 @@ func (p *Probes) read(ctx context.Context, out *Sinks) error {
 }
 
 func (p *Probes) dispatch(raw []byte, out *Sinks) {
-	if len(raw) >= int(unsafe.Sizeof(processLifecycle{})) || len(raw) >= int(unsafe.Sizeof(socketMessage{})) {
-		switch socketEventKind(*(*uint32)(unsafe.Pointer(&raw[0]))) {
+	if len(raw) >= int(unsafe.Sizeof(socketSettle{})) { // the smallest record
+		switch kind := socketEventKind(*(*uint32)(unsafe.Pointer(&raw[0]))); kind {
+		case socketEventKindEVENT_SETTLE, socketEventKindEVENT_LEAVE:
+			p.settle(kind, (*socketSettle)(unsafe.Pointer(&raw[0])))
+			return
 		case socketEventKindEVENT_EXEC:
 			p.lifecycle(Exec, raw)
 			return
@@ -190,6 +193,17 @@ func (p *Probes) lifecycle(h Happening, raw []byte) {
 		Comm:      text(r.Comm[:]),
 		Filename:  text(r.Filename[:]),
 	})
+}
+
+// settle does what the kernel asks for about connections of rungs 1 and 2.
+func (p *Probes) settle(kind socketEventKind, r *socketSettle) {
+	switch {
+	case p.outward == nil || p.outward.injector == nil:
+	case kind == socketEventKindEVENT_LEAVE:
+		p.outward.injector.leave(r.Connection)
+	default:
+		p.outward.injector.ask(r.Tgid)
+	}
 }
 
 // text is a C string in a fixed field.

@@ -25,7 +25,9 @@ func (c Config) settings() (settings, error) {
 	s := settings{
 		"self_tgid":        uint32(os.Getpid()),
 		"watch_everything": c.Rules.Everything(),
-		"local_marks":      c.Local,
+		"local_marks":      c.Propagation.all().Has(RungLocal),
+		"outward":          c.Propagation.Outward(),
+		"formats_read":     uint8(c.Propagation.Formats),
 		"keep_errors":      c.KeepErrors,
 		"keep_slow_ns":     uint64(c.KeepSlow),
 		"parent_based":     c.Sampler.Kind == traceparent.KindParentBased,

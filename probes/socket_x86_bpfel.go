@@ -18,8 +18,26 @@ type socketActivity struct {
 	Open       int32
 	SameThread uint32
 	Mixes      uint32
+	Passes     uint32
+	Rewrites   uint32
+	Blind      uint32
+}
+
+type socketAgent struct {
+	_          structs.HostLayout
+	LastMarkNs uint64
+	Rungs      uint32
 	Pad        uint32
 }
+
+type socketClass uint32
+
+const (
+	socketClassCLASS_PLAIN  socketClass = 0
+	socketClassCLASS_HEADER socketClass = 1
+	socketClassCLASS_OPTION socketClass = 2
+	socketClassCLASS_COUNT  socketClass = 3
+)
 
 type socketConn struct {
 	_         structs.HostLayout
@@ -61,6 +79,27 @@ type socketConn struct {
 		SpanId   [8]uint8
 		ParentId [8]uint8
 	}
+	Outlet struct {
+		_       structs.HostLayout
+		Context struct {
+			_        structs.HostLayout
+			TraceId  [16]uint8
+			SpanId   [8]uint8
+			Sampled  uint8
+			Deferred uint8
+			Pad      [6]uint8
+		}
+		Opener   uint64
+		Seq      uint32
+		Received uint32
+		At       uint16
+		Header   uint8
+		Option   uint8
+		Member   uint8
+		Carries  uint8
+		Hello    uint8
+		Settled  uint8
+	}
 	Tgid       uint32
 	Writer     uint32
 	Lost       uint32
@@ -83,6 +122,15 @@ type socketConn struct {
 	StatusLine [16]int8
 }
 
+type socketDestination struct {
+	_      structs.HostLayout
+	Inode  uint64
+	Device uint32
+	Port   uint16
+	Pad    uint16
+	Addr   [16]uint8
+}
+
 type socketEventKind uint32
 
 const (
@@ -95,17 +143,22 @@ const (
 	socketEventKindEVENT_EXEC     socketEventKind = 7
 	socketEventKindEVENT_FORK     socketEventKind = 8
 	socketEventKindEVENT_EXIT     socketEventKind = 9
+	socketEventKindEVENT_SETTLE   socketEventKind = 10
+	socketEventKindEVENT_LEAVE    socketEventKind = 11
 )
 
 type socketEvidence uint8
 
 const (
-	socketEvidenceEVIDENCE_NONE      socketEvidence = 0
-	socketEvidenceEVIDENCE_HEADER    socketEvidence = 1
-	socketEvidenceEVIDENCE_LOCAL     socketEvidence = 2
-	socketEvidenceEVIDENCE_GOROUTINE socketEvidence = 3
-	socketEvidenceEVIDENCE_THREAD    socketEvidence = 4
-	socketEvidenceEVIDENCE_FORK      socketEvidence = 5
+	socketEvidenceEVIDENCE_NONE         socketEvidence = 0
+	socketEvidenceEVIDENCE_HEADER       socketEvidence = 1
+	socketEvidenceEVIDENCE_RELAY        socketEvidence = 2
+	socketEvidenceEVIDENCE_LOCAL        socketEvidence = 3
+	socketEvidenceEVIDENCE_TCP_OPTION   socketEvidence = 4
+	socketEvidenceEVIDENCE_GOROUTINE    socketEvidence = 5
+	socketEvidenceEVIDENCE_THREAD       socketEvidence = 6
+	socketEvidenceEVIDENCE_FORK         socketEvidence = 7
+	socketEvidenceEVIDENCE_REQUEST_LINE socketEvidence = 8
 )
 
 type socketGoConn struct {
@@ -168,16 +221,30 @@ type socketHeldKey struct {
 	Pad        uint32
 }
 
+type socketLike struct {
+	_     structs.HostLayout
+	Ids   uint64
+	Count uint64
+}
+
+type socketLikeKey struct {
+	_    structs.HostLayout
+	Hash uint64
+	Tgid uint64
+}
+
 type socketMark struct {
 	_       structs.HostLayout
 	Context struct {
-		_       structs.HostLayout
-		TraceId [16]uint8
-		SpanId  [8]uint8
-		Sampled uint8
-		Pad     [7]uint8
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
 	}
 	TimeNs uint64
+	Wire   uint64
 }
 
 type socketMarkKey struct {
@@ -229,15 +296,37 @@ const (
 	socketMessageFlagsMESSAGE_DATAGRAM  socketMessageFlags = 32
 )
 
+type socketOutcome struct {
+	_          structs.HostLayout
+	Answered   uint64
+	Late       uint64
+	Unanswered uint64
+}
+
+type socketPeer struct {
+	_          structs.HostLayout
+	OffUntilNs uint64
+	Sent       uint32
+	Lost       uint32
+}
+
+type socketPeerRange struct {
+	_      structs.HostLayout
+	Prefix uint32
+	Addr   [16]uint8
+}
+
 type socketRequest struct {
 	_         structs.HostLayout
 	Id        uint64
 	TraceId   [16]uint8
 	StartedNs uint64
+	Line      uint64
+	Received  uint64
 	Tgid      uint32
 	Tid       uint32
 	Sampled   uint32
-	Pad       uint32
+	Stated    uint32
 }
 
 type socketRole uint8
@@ -259,40 +348,69 @@ type socketScratch struct {
 		FirstLine     uint32
 		Traceparent   uint32
 		Lines         uint32
-		Line          [32]uint16
-		LineEnd       [32]uint16
+		B3            uint16
+		B3Traceid     uint16
+		B3Spanid      uint16
+		B3Sampled     uint16
+		B3Flags       uint16
 		HasLength     uint8
 		Chunked       uint8
 		Traceparents  uint8
-		Pad           [5]uint8
+		Lengths       uint8
+		Odd           uint8
+		States        uint8
+		State         [4]uint16
+		StateEnd      [4]uint16
+		Line          [32]uint16
+		LineEnd       [32]uint16
 	}
 	Buf struct {
-		_         structs.HostLayout
-		Base      uint64
-		Iov       uint64
-		Segments  uint64
-		Offset    uint64
-		Fd        int32
-		KernelIov uint8
-		Readable  uint8
-		Pad       [2]uint8
+		_          structs.HostLayout
+		Base       uint64
+		Iov        uint64
+		Segments   uint64
+		Offset     uint64
+		Fd         int32
+		KernelIov  uint8
+		Readable   uint8
+		KernelBase uint8
+		Pad        uint8
 	}
 	Received struct {
-		_       structs.HostLayout
-		TraceId [16]uint8
-		SpanId  [8]uint8
-		Sampled uint8
-		Pad     [7]uint8
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
 	}
 	Other struct {
-		_       structs.HostLayout
-		TraceId [16]uint8
-		SpanId  [8]uint8
-		Sampled uint8
-		Pad     [7]uint8
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
 	}
-	Len uint32
-	Pad uint32
+	Header struct {
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
+	}
+	Len     uint32
+	Carried uint32
+	Busy    uint32
+	Pad     uint32
+}
+
+type socketSettle struct {
+	_          structs.HostLayout
+	Kind       socketEventKind
+	Tgid       uint32
+	Connection uint64
 }
 
 type socketStat uint32
@@ -327,8 +445,37 @@ const (
 	socketStatSTAT_NO_GOROUTINE          socketStat = 26
 	socketStatSTAT_SEGMENT               socketStat = 27
 	socketStatSTAT_NO_HANDOFF            socketStat = 28
-	socketStatSTAT_COUNT                 socketStat = 29
+	socketStatSTAT_INJECTED              socketStat = 29
+	socketStatSTAT_INJECT_OWN_HEADER     socketStat = 30
+	socketStatSTAT_INJECT_SPLIT          socketStat = 31
+	socketStatSTAT_INJECT_PIPELINED      socketStat = 32
+	socketStatSTAT_INJECT_ODD            socketStat = 33
+	socketStatSTAT_INJECT_IN_FLIGHT      socketStat = 34
+	socketStatSTAT_INJECT_NO_ROOM        socketStat = 35
+	socketStatSTAT_INJECT_BUSY           socketStat = 36
+	socketStatSTAT_INJECT_FAILED         socketStat = 37
+	socketStatSTAT_JOINED                socketStat = 38
+	socketStatSTAT_JOIN_REFUSED          socketStat = 39
+	socketStatSTAT_OPTION_SENT           socketStat = 40
+	socketStatSTAT_OPTION_RECEIVED       socketStat = 41
+	socketStatSTAT_OPTION_NO_ROOM        socketStat = 42
+	socketStatSTAT_OPTION_OVERTAKEN      socketStat = 43
+	socketStatSTAT_OPTION_LOST           socketStat = 44
+	socketStatSTAT_OPTION_PEER_OFF       socketStat = 45
+	socketStatSTAT_OPTION_FORBIDDEN      socketStat = 46
+	socketStatSTAT_OPTION_MALFORMED      socketStat = 47
+	socketStatSTAT_OPTION_PIPELINED      socketStat = 48
+	socketStatSTAT_MALFORMED_B3          socketStat = 49
+	socketStatSTAT_COUNT                 socketStat = 50
 )
+
+type socketState struct {
+	_     structs.HostLayout
+	Id    uint64
+	Len   uint16
+	Pad   [6]uint8
+	Bytes [512]uint8
+}
 
 type socketTarget struct {
 	_            structs.HostLayout
@@ -350,6 +497,10 @@ const (
 	socketTargetFlagsTARGET_GO_UNKNOWN  socketTargetFlags = 4
 	socketTargetFlagsTARGET_GO_NET_HTTP socketTargetFlags = 8
 	socketTargetFlagsTARGET_MULTIPLEXES socketTargetFlags = 16
+	socketTargetFlagsTARGET_HEADERS     socketTargetFlags = 32
+	socketTargetFlagsTARGET_TCP         socketTargetFlags = 64
+	socketTargetFlagsTARGET_NO_LOCAL    socketTargetFlags = 128
+	socketTargetFlagsTARGET_PROXY       socketTargetFlags = 256
 )
 
 type socketThread struct {
@@ -367,31 +518,42 @@ type socketThread struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	socketMapActivities       = "activities"
+	socketMapAgents           = "agents"
 	socketMapBudget           = "budget"
 	socketMapConns            = "conns"
+	socketMapDestinations     = "destinations"
 	socketMapEvents           = "events"
 	socketMapGoroutines       = "goroutines"
 	socketMapHandoffs         = "handoffs"
 	socketMapHeads            = "heads"
+	socketMapLikes            = "likes"
 	socketMapMarks            = "marks"
+	socketMapOutcomes         = "outcomes"
+	socketMapPeerRanges       = "peer_ranges"
+	socketMapPeers            = "peers"
 	socketMapRequests         = "requests"
 	socketMapScratches        = "scratches"
+	socketMapStateWorks       = "state_works"
+	socketMapStates           = "states"
 	socketMapStats            = "stats"
 	socketMapTargets          = "targets"
 	socketMapThreads          = "threads"
 	socketMapWatchedCgroups   = "watched_cgroups"
 	socketProgDestroySock     = "destroy_sock"
+	socketProgEnterMember     = "enter_member"
+	socketProgEnterSendmsg    = "enter_sendmsg"
 	socketProgRecvLength      = "recv_length"
 	socketProgSendLength      = "send_length"
 	socketProgSendmsgLocked   = "sendmsg_locked"
 	socketProgSetState        = "set_state"
 	socketVarBudgetBurstNs    = "budget_burst_ns"
 	socketVarBudgetIntervalNs = "budget_interval_ns"
+	socketVarFormatsRead      = "formats_read"
 	socketVarIdSeed           = "id_seed"
 	socketVarKeepErrors       = "keep_errors"
 	socketVarKeepSlowNs       = "keep_slow_ns"
-	socketVarLastMarkNs       = "last_mark_ns"
 	socketVarLocalMarks       = "local_marks"
+	socketVarOutward          = "outward"
 	socketVarParentBased      = "parent_based"
 	socketVarRequestCopy      = "request_copy"
 	socketVarResponseCopy     = "response_copy"
@@ -444,6 +606,8 @@ type socketSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type socketProgramSpecs struct {
 	DestroySock   *ebpf.ProgramSpec `ebpf:"destroy_sock"`
+	EnterMember   *ebpf.ProgramSpec `ebpf:"enter_member"`
+	EnterSendmsg  *ebpf.ProgramSpec `ebpf:"enter_sendmsg"`
 	RecvLength    *ebpf.ProgramSpec `ebpf:"recv_length"`
 	SendLength    *ebpf.ProgramSpec `ebpf:"send_length"`
 	SendmsgLocked *ebpf.ProgramSpec `ebpf:"sendmsg_locked"`
@@ -455,15 +619,23 @@ type socketProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type socketMapSpecs struct {
 	Activities     *ebpf.MapSpec `ebpf:"activities"`
+	Agents         *ebpf.MapSpec `ebpf:"agents"`
 	Budget         *ebpf.MapSpec `ebpf:"budget"`
 	Conns          *ebpf.MapSpec `ebpf:"conns"`
+	Destinations   *ebpf.MapSpec `ebpf:"destinations"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	Goroutines     *ebpf.MapSpec `ebpf:"goroutines"`
 	Handoffs       *ebpf.MapSpec `ebpf:"handoffs"`
 	Heads          *ebpf.MapSpec `ebpf:"heads"`
+	Likes          *ebpf.MapSpec `ebpf:"likes"`
 	Marks          *ebpf.MapSpec `ebpf:"marks"`
+	Outcomes       *ebpf.MapSpec `ebpf:"outcomes"`
+	PeerRanges     *ebpf.MapSpec `ebpf:"peer_ranges"`
+	Peers          *ebpf.MapSpec `ebpf:"peers"`
 	Requests       *ebpf.MapSpec `ebpf:"requests"`
 	Scratches      *ebpf.MapSpec `ebpf:"scratches"`
+	StateWorks     *ebpf.MapSpec `ebpf:"state_works"`
+	States         *ebpf.MapSpec `ebpf:"states"`
 	Stats          *ebpf.MapSpec `ebpf:"stats"`
 	Targets        *ebpf.MapSpec `ebpf:"targets"`
 	Threads        *ebpf.MapSpec `ebpf:"threads"`
@@ -476,11 +648,12 @@ type socketMapSpecs struct {
 type socketVariableSpecs struct {
 	BudgetBurstNs    *ebpf.VariableSpec `ebpf:"budget_burst_ns"`
 	BudgetIntervalNs *ebpf.VariableSpec `ebpf:"budget_interval_ns"`
+	FormatsRead      *ebpf.VariableSpec `ebpf:"formats_read"`
 	IdSeed           *ebpf.VariableSpec `ebpf:"id_seed"`
 	KeepErrors       *ebpf.VariableSpec `ebpf:"keep_errors"`
 	KeepSlowNs       *ebpf.VariableSpec `ebpf:"keep_slow_ns"`
-	LastMarkNs       *ebpf.VariableSpec `ebpf:"last_mark_ns"`
 	LocalMarks       *ebpf.VariableSpec `ebpf:"local_marks"`
+	Outward          *ebpf.VariableSpec `ebpf:"outward"`
 	ParentBased      *ebpf.VariableSpec `ebpf:"parent_based"`
 	RequestCopy      *ebpf.VariableSpec `ebpf:"request_copy"`
 	ResponseCopy     *ebpf.VariableSpec `ebpf:"response_copy"`
@@ -511,15 +684,23 @@ func (o *socketObjects) Close() error {
 // It can be passed to loadSocketObjects or ebpf.CollectionSpec.LoadAndAssign.
 type socketMaps struct {
 	Activities     *ebpf.Map `ebpf:"activities"`
+	Agents         *ebpf.Map `ebpf:"agents"`
 	Budget         *ebpf.Map `ebpf:"budget"`
 	Conns          *ebpf.Map `ebpf:"conns"`
+	Destinations   *ebpf.Map `ebpf:"destinations"`
 	Events         *ebpf.Map `ebpf:"events"`
 	Goroutines     *ebpf.Map `ebpf:"goroutines"`
 	Handoffs       *ebpf.Map `ebpf:"handoffs"`
 	Heads          *ebpf.Map `ebpf:"heads"`
+	Likes          *ebpf.Map `ebpf:"likes"`
 	Marks          *ebpf.Map `ebpf:"marks"`
+	Outcomes       *ebpf.Map `ebpf:"outcomes"`
+	PeerRanges     *ebpf.Map `ebpf:"peer_ranges"`
+	Peers          *ebpf.Map `ebpf:"peers"`
 	Requests       *ebpf.Map `ebpf:"requests"`
 	Scratches      *ebpf.Map `ebpf:"scratches"`
+	StateWorks     *ebpf.Map `ebpf:"state_works"`
+	States         *ebpf.Map `ebpf:"states"`
 	Stats          *ebpf.Map `ebpf:"stats"`
 	Targets        *ebpf.Map `ebpf:"targets"`
 	Threads        *ebpf.Map `ebpf:"threads"`
@@ -529,15 +710,23 @@ type socketMaps struct {
 func (m *socketMaps) Close() error {
 	return _SocketClose(
 		m.Activities,
+		m.Agents,
 		m.Budget,
 		m.Conns,
+		m.Destinations,
 		m.Events,
 		m.Goroutines,
 		m.Handoffs,
 		m.Heads,
+		m.Likes,
 		m.Marks,
+		m.Outcomes,
+		m.PeerRanges,
+		m.Peers,
 		m.Requests,
 		m.Scratches,
+		m.StateWorks,
+		m.States,
 		m.Stats,
 		m.Targets,
 		m.Threads,
@@ -551,11 +740,12 @@ func (m *socketMaps) Close() error {
 type socketVariables struct {
 	BudgetBurstNs    *ebpf.Variable `ebpf:"budget_burst_ns"`
 	BudgetIntervalNs *ebpf.Variable `ebpf:"budget_interval_ns"`
+	FormatsRead      *ebpf.Variable `ebpf:"formats_read"`
 	IdSeed           *ebpf.Variable `ebpf:"id_seed"`
 	KeepErrors       *ebpf.Variable `ebpf:"keep_errors"`
 	KeepSlowNs       *ebpf.Variable `ebpf:"keep_slow_ns"`
-	LastMarkNs       *ebpf.Variable `ebpf:"last_mark_ns"`
 	LocalMarks       *ebpf.Variable `ebpf:"local_marks"`
+	Outward          *ebpf.Variable `ebpf:"outward"`
 	ParentBased      *ebpf.Variable `ebpf:"parent_based"`
 	RequestCopy      *ebpf.Variable `ebpf:"request_copy"`
 	ResponseCopy     *ebpf.Variable `ebpf:"response_copy"`
@@ -570,6 +760,8 @@ type socketVariables struct {
 // It can be passed to loadSocketObjects or ebpf.CollectionSpec.LoadAndAssign.
 type socketPrograms struct {
 	DestroySock   *ebpf.Program `ebpf:"destroy_sock"`
+	EnterMember   *ebpf.Program `ebpf:"enter_member"`
+	EnterSendmsg  *ebpf.Program `ebpf:"enter_sendmsg"`
 	RecvLength    *ebpf.Program `ebpf:"recv_length"`
 	SendLength    *ebpf.Program `ebpf:"send_length"`
 	SendmsgLocked *ebpf.Program `ebpf:"sendmsg_locked"`
@@ -579,6 +771,8 @@ type socketPrograms struct {
 func (p *socketPrograms) Close() error {
 	return _SocketClose(
 		p.DestroySock,
+		p.EnterMember,
+		p.EnterSendmsg,
 		p.RecvLength,
 		p.SendLength,
 		p.SendmsgLocked,

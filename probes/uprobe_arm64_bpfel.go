@@ -18,7 +18,9 @@ type uprobeActivity struct {
 	Open       int32
 	SameThread uint32
 	Mixes      uint32
-	Pad        uint32
+	Passes     uint32
+	Rewrites   uint32
+	Blind      uint32
 }
 
 type uprobeGoroutine struct {
@@ -48,15 +50,29 @@ type uprobeHandoffKey struct {
 	Fd   int32
 }
 
+type uprobeLike struct {
+	_     structs.HostLayout
+	Ids   uint64
+	Count uint64
+}
+
+type uprobeLikeKey struct {
+	_    structs.HostLayout
+	Hash uint64
+	Tgid uint64
+}
+
 type uprobeRequest struct {
 	_         structs.HostLayout
 	Id        uint64
 	TraceId   [16]uint8
 	StartedNs uint64
+	Line      uint64
+	Received  uint64
 	Tgid      uint32
 	Tid       uint32
 	Sampled   uint32
-	Pad       uint32
+	Stated    uint32
 }
 
 type uprobeScratch struct {
@@ -98,40 +114,62 @@ type uprobeScratch struct {
 		FirstLine     uint32
 		Traceparent   uint32
 		Lines         uint32
-		Line          [32]uint16
-		LineEnd       [32]uint16
+		B3            uint16
+		B3Traceid     uint16
+		B3Spanid      uint16
+		B3Sampled     uint16
+		B3Flags       uint16
 		HasLength     uint8
 		Chunked       uint8
 		Traceparents  uint8
-		Pad           [5]uint8
+		Lengths       uint8
+		Odd           uint8
+		States        uint8
+		State         [4]uint16
+		StateEnd      [4]uint16
+		Line          [32]uint16
+		LineEnd       [32]uint16
 	}
 	Buf struct {
-		_         structs.HostLayout
-		Base      uint64
-		Iov       uint64
-		Segments  uint64
-		Offset    uint64
-		Fd        int32
-		KernelIov uint8
-		Readable  uint8
-		Pad       [2]uint8
+		_          structs.HostLayout
+		Base       uint64
+		Iov        uint64
+		Segments   uint64
+		Offset     uint64
+		Fd         int32
+		KernelIov  uint8
+		Readable   uint8
+		KernelBase uint8
+		Pad        uint8
 	}
 	Received struct {
-		_       structs.HostLayout
-		TraceId [16]uint8
-		SpanId  [8]uint8
-		Sampled uint8
-		Pad     [7]uint8
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
 	}
 	Other struct {
-		_       structs.HostLayout
-		TraceId [16]uint8
-		SpanId  [8]uint8
-		Sampled uint8
-		Pad     [7]uint8
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
 	}
-	Len uint32
-	Pad uint32
+	Header struct {
+		_        structs.HostLayout
+		TraceId  [16]uint8
+		SpanId   [8]uint8
+		Sampled  uint8
+		Deferred uint8
+		Pad      [6]uint8
+	}
+	Len     uint32
+	Carried uint32
+	Busy    uint32
+	Pad     uint32
 }
 
 type uprobeStat uint32
@@ -166,8 +204,37 @@ const (
 	uprobeStatSTAT_NO_GOROUTINE          uprobeStat = 26
 	uprobeStatSTAT_SEGMENT               uprobeStat = 27
 	uprobeStatSTAT_NO_HANDOFF            uprobeStat = 28
-	uprobeStatSTAT_COUNT                 uprobeStat = 29
+	uprobeStatSTAT_INJECTED              uprobeStat = 29
+	uprobeStatSTAT_INJECT_OWN_HEADER     uprobeStat = 30
+	uprobeStatSTAT_INJECT_SPLIT          uprobeStat = 31
+	uprobeStatSTAT_INJECT_PIPELINED      uprobeStat = 32
+	uprobeStatSTAT_INJECT_ODD            uprobeStat = 33
+	uprobeStatSTAT_INJECT_IN_FLIGHT      uprobeStat = 34
+	uprobeStatSTAT_INJECT_NO_ROOM        uprobeStat = 35
+	uprobeStatSTAT_INJECT_BUSY           uprobeStat = 36
+	uprobeStatSTAT_INJECT_FAILED         uprobeStat = 37
+	uprobeStatSTAT_JOINED                uprobeStat = 38
+	uprobeStatSTAT_JOIN_REFUSED          uprobeStat = 39
+	uprobeStatSTAT_OPTION_SENT           uprobeStat = 40
+	uprobeStatSTAT_OPTION_RECEIVED       uprobeStat = 41
+	uprobeStatSTAT_OPTION_NO_ROOM        uprobeStat = 42
+	uprobeStatSTAT_OPTION_OVERTAKEN      uprobeStat = 43
+	uprobeStatSTAT_OPTION_LOST           uprobeStat = 44
+	uprobeStatSTAT_OPTION_PEER_OFF       uprobeStat = 45
+	uprobeStatSTAT_OPTION_FORBIDDEN      uprobeStat = 46
+	uprobeStatSTAT_OPTION_MALFORMED      uprobeStat = 47
+	uprobeStatSTAT_OPTION_PIPELINED      uprobeStat = 48
+	uprobeStatSTAT_MALFORMED_B3          uprobeStat = 49
+	uprobeStatSTAT_COUNT                 uprobeStat = 50
 )
+
+type uprobeState struct {
+	_     structs.HostLayout
+	Id    uint64
+	Len   uint16
+	Pad   [6]uint8
+	Bytes [512]uint8
+}
 
 type uprobeTarget struct {
 	_            structs.HostLayout
@@ -203,10 +270,14 @@ type uprobeTarget struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	uprobeMapActivities       = "activities"
+	uprobeMapBudget           = "budget"
 	uprobeMapGoroutines       = "goroutines"
 	uprobeMapHandoffs         = "handoffs"
+	uprobeMapLikes            = "likes"
 	uprobeMapRequests         = "requests"
 	uprobeMapScratches        = "scratches"
+	uprobeMapStateWorks       = "state_works"
+	uprobeMapStates           = "states"
 	uprobeMapStats            = "stats"
 	uprobeMapTargets          = "targets"
 	uprobeMapWatchedCgroups   = "watched_cgroups"
@@ -214,9 +285,12 @@ const (
 	uprobeProgRoundTripLink   = "round_trip_link"
 	uprobeVarBudgetBurstNs    = "budget_burst_ns"
 	uprobeVarBudgetIntervalNs = "budget_interval_ns"
+	uprobeVarFormatsRead      = "formats_read"
+	uprobeVarIdSeed           = "id_seed"
 	uprobeVarKeepErrors       = "keep_errors"
 	uprobeVarKeepSlowNs       = "keep_slow_ns"
 	uprobeVarLocalMarks       = "local_marks"
+	uprobeVarOutward          = "outward"
 	uprobeVarParentBased      = "parent_based"
 	uprobeVarRequestCopy      = "request_copy"
 	uprobeVarResponseCopy     = "response_copy"
@@ -277,10 +351,14 @@ type uprobeProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type uprobeMapSpecs struct {
 	Activities     *ebpf.MapSpec `ebpf:"activities"`
+	Budget         *ebpf.MapSpec `ebpf:"budget"`
 	Goroutines     *ebpf.MapSpec `ebpf:"goroutines"`
 	Handoffs       *ebpf.MapSpec `ebpf:"handoffs"`
+	Likes          *ebpf.MapSpec `ebpf:"likes"`
 	Requests       *ebpf.MapSpec `ebpf:"requests"`
 	Scratches      *ebpf.MapSpec `ebpf:"scratches"`
+	StateWorks     *ebpf.MapSpec `ebpf:"state_works"`
+	States         *ebpf.MapSpec `ebpf:"states"`
 	Stats          *ebpf.MapSpec `ebpf:"stats"`
 	Targets        *ebpf.MapSpec `ebpf:"targets"`
 	WatchedCgroups *ebpf.MapSpec `ebpf:"watched_cgroups"`
@@ -292,9 +370,12 @@ type uprobeMapSpecs struct {
 type uprobeVariableSpecs struct {
 	BudgetBurstNs    *ebpf.VariableSpec `ebpf:"budget_burst_ns"`
 	BudgetIntervalNs *ebpf.VariableSpec `ebpf:"budget_interval_ns"`
+	FormatsRead      *ebpf.VariableSpec `ebpf:"formats_read"`
+	IdSeed           *ebpf.VariableSpec `ebpf:"id_seed"`
 	KeepErrors       *ebpf.VariableSpec `ebpf:"keep_errors"`
 	KeepSlowNs       *ebpf.VariableSpec `ebpf:"keep_slow_ns"`
 	LocalMarks       *ebpf.VariableSpec `ebpf:"local_marks"`
+	Outward          *ebpf.VariableSpec `ebpf:"outward"`
 	ParentBased      *ebpf.VariableSpec `ebpf:"parent_based"`
 	RequestCopy      *ebpf.VariableSpec `ebpf:"request_copy"`
 	ResponseCopy     *ebpf.VariableSpec `ebpf:"response_copy"`
@@ -325,10 +406,14 @@ func (o *uprobeObjects) Close() error {
 // It can be passed to loadUprobeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type uprobeMaps struct {
 	Activities     *ebpf.Map `ebpf:"activities"`
+	Budget         *ebpf.Map `ebpf:"budget"`
 	Goroutines     *ebpf.Map `ebpf:"goroutines"`
 	Handoffs       *ebpf.Map `ebpf:"handoffs"`
+	Likes          *ebpf.Map `ebpf:"likes"`
 	Requests       *ebpf.Map `ebpf:"requests"`
 	Scratches      *ebpf.Map `ebpf:"scratches"`
+	StateWorks     *ebpf.Map `ebpf:"state_works"`
+	States         *ebpf.Map `ebpf:"states"`
 	Stats          *ebpf.Map `ebpf:"stats"`
 	Targets        *ebpf.Map `ebpf:"targets"`
 	WatchedCgroups *ebpf.Map `ebpf:"watched_cgroups"`
@@ -337,10 +422,14 @@ type uprobeMaps struct {
 func (m *uprobeMaps) Close() error {
 	return _UprobeClose(
 		m.Activities,
+		m.Budget,
 		m.Goroutines,
 		m.Handoffs,
+		m.Likes,
 		m.Requests,
 		m.Scratches,
+		m.StateWorks,
+		m.States,
 		m.Stats,
 		m.Targets,
 		m.WatchedCgroups,
@@ -353,9 +442,12 @@ func (m *uprobeMaps) Close() error {
 type uprobeVariables struct {
 	BudgetBurstNs    *ebpf.Variable `ebpf:"budget_burst_ns"`
 	BudgetIntervalNs *ebpf.Variable `ebpf:"budget_interval_ns"`
+	FormatsRead      *ebpf.Variable `ebpf:"formats_read"`
+	IdSeed           *ebpf.Variable `ebpf:"id_seed"`
 	KeepErrors       *ebpf.Variable `ebpf:"keep_errors"`
 	KeepSlowNs       *ebpf.Variable `ebpf:"keep_slow_ns"`
 	LocalMarks       *ebpf.Variable `ebpf:"local_marks"`
+	Outward          *ebpf.Variable `ebpf:"outward"`
 	ParentBased      *ebpf.Variable `ebpf:"parent_based"`
 	RequestCopy      *ebpf.Variable `ebpf:"request_copy"`
 	ResponseCopy     *ebpf.Variable `ebpf:"response_copy"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -22,7 +23,7 @@ const (
 	// has no thread evidence: requests that it read earlier are not known.
 	settleTime = 5 * time.Second
 	// rescanEvery is for processes that come to fit a rule after their exec, by
-	// being moved to another cgroup.
+	// being moved to another cgroup, or to fit an exception of Propagation.
 	rescanEvery = 5 * time.Second
 	// portsEvery is for rules that need listening ports, which open after exec.
 	portsEvery = time.Second
@@ -41,23 +42,68 @@ const (
 type watcher struct {
 	log       *zap.Logger
 	inspector *discover.Inspector
-	targets   *ebpf.Map
+	targets   targetTable
 	cgroups   cgroupWatch
 	uprobes   *uprobes
 	notify    func(Lifecycle)
-	programs  chan uint32
-	layouts   layoutCache
+	programs  goPrograms
+	reach
 
 	watched, gone, unreadable, full, backlog, goUnknown, noProbe atomic.Uint64
 }
 
-func newWatcher(log *zap.Logger, inspector *discover.Inspector, maps map[string]*ebpf.Map, u *uprobes) *watcher {
+// reach is how far the context of a process's requests goes.
+type reach struct {
+	propagation Propagation
+	entered     func(pid uint32) // it is watched, and may use a rung that reaches other hosts
+}
+
+// targetTable is the targets map. The kernel reads entries while they change, and
+// user space changes one entry from two goroutines.
+type targetTable struct {
+	*ebpf.Map
+	changing sync.Mutex
+}
+
+// enter has the kernel watch a process in this way, whatever it did before.
+func (t *targetTable) enter(pid uint32, target socketTarget) error {
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	return t.Put(pid, target)
+}
+
+// change has the kernel watch a process in another way; one that has gone, or was
+// never watched, is left alone. It reports whether there is a process to watch.
+func (t *targetTable) change(pid uint32, change func(*socketTarget)) bool {
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	var target socketTarget
+	if t.Lookup(pid, &target) != nil {
+		return false
+	}
+	before := target
+	change(&target)
+	return target == before || t.Update(pid, target, ebpf.UpdateExist) == nil
+}
+
+// goPrograms are the Go programs that wait to be read, and what was read of
+// others.
+type goPrograms struct {
+	waiting chan uint32
+	layouts layoutCache
+}
+
+func newWatcher(log *zap.Logger, inspector *discover.Inspector, propagation Propagation, maps map[string]*ebpf.Map, u *uprobes) *watcher {
 	return &watcher{
-		log: log, inspector: inspector, targets: maps["targets"], uprobes: u,
-		cgroups:  cgroupWatch{ids: maps["watched_cgroups"], known: make(map[string]bool)},
-		notify:   func(Lifecycle) {},
-		programs: make(chan uint32, maxPrograms),
-		layouts:  layoutCache{known: make(map[fileKey]layoutResult)},
+		log: log, inspector: inspector, uprobes: u,
+		targets: targetTable{Map: maps["targets"]},
+		cgroups: cgroupWatch{ids: maps["watched_cgroups"], known: make(map[string]bool)},
+		notify:  func(Lifecycle) {},
+		reach:   reach{propagation: propagation, entered: func(uint32) {}},
+		programs: goPrograms{
+			waiting: make(chan uint32, maxPrograms),
+			layouts: layoutCache{known: make(map[fileKey]layoutResult)},
+		},
 	}
 }
 
@@ -72,16 +118,23 @@ func (w *watcher) run(ctx context.Context, scanned *atomic.Bool) {
 		defer close(workerDone)
 		w.readPrograms(ctx)
 	}()
-	rules := w.inspector.Rules()
-	if !rules.Everything() {
-		every := rescanEvery
-		if rules.NeedsPorts() {
-			every = portsEvery
-		}
+	if every := w.rescanInterval(); every > 0 {
 		w.rescan(ctx, every)
 	}
 	<-ctx.Done()
 	<-workerDone
+}
+
+// rescanInterval is 0 when what was decided at exec stays right.
+func (w *watcher) rescanInterval() time.Duration {
+	rules := w.inspector.Rules()
+	switch {
+	case rules.NeedsPorts():
+		return portsEvery
+	case !rules.Everything(), w.propagation.mayChange():
+		return rescanEvery
+	}
+	return 0
 }
 
 func (w *watcher) rescan(ctx context.Context, every time.Duration) {
@@ -97,26 +150,49 @@ func (w *watcher) rescan(ctx context.Context, every time.Duration) {
 	}
 }
 
-// scan looks at every process that is not watched yet.
+// scan looks at every process that is not watched yet, and at the others if
+// their rungs may have changed.
 func (w *watcher) scan(ctx context.Context) {
-	var pids []uint32
+	var fresh, known []uint32
 	err := w.inspector.Scan(ctx, func(pid uint32) {
-		var t socketTarget
-		if w.targets.Lookup(pid, &t) == nil && t.Flags&socketTargetFlagsTARGET_KNOWN != 0 {
-			return
+		if w.known(pid) {
+			known = append(known, pid)
+		} else {
+			fresh = append(fresh, pid)
 		}
-		pids = append(pids, pid)
 	})
 	if err == nil {
-		err = w.inspector.InspectAll(ctx, pids, func(t discover.Target) {
+		err = w.inspector.InspectAll(ctx, fresh, func(t discover.Target) {
 			if t.Watch {
 				w.enter(t, settleTime)
 				w.notify(Lifecycle{Happening: Found, PID: t.PID})
 			}
 		})
 	}
+	if err == nil && w.propagation.mayChange() {
+		err = w.inspector.Facts(ctx, known, w.revise)
+	}
 	if err != nil && ctx.Err() == nil {
 		w.log.Warn("looking for processes failed", zap.Error(err))
+	}
+}
+
+// known says that the process is watched, and was looked at.
+func (w *watcher) known(pid uint32) bool {
+	var t socketTarget
+	return w.targets.Lookup(pid, &t) == nil && t.Flags&socketTargetFlagsTARGET_KNOWN != 0
+}
+
+// revise gives a watched process the rungs that it may use now.
+func (w *watcher) revise(facts discover.Facts) {
+	rungs := w.propagation.flags(facts)
+	var before socketTargetFlags
+	watched := w.targets.change(facts.PID, func(target *socketTarget) {
+		before = target.Flags
+		target.Flags = target.Flags&^rungFlags | rungs
+	})
+	if watched && before&outwardFlags == 0 && rungs&outwardFlags != 0 {
+		w.entered(facts.PID)
 	}
 }
 
@@ -158,22 +234,28 @@ func (w *watcher) executed(pid uint32) bool {
 
 // enter has the kernel watch a process; its threads are trusted after settle.
 func (w *watcher) enter(t discover.Target, settle time.Duration) {
-	target := socketTarget{Flags: socketTargetFlagsTARGET_KNOWN}
+	target := socketTarget{Flags: socketTargetFlagsTARGET_KNOWN | w.propagation.flags(t.Facts)}
 	if settle > 0 {
 		target.TrustedNs = (&clock{}).monotonic() + uint64(settle)
 	}
 	if t.Program.Multiplexes {
 		target.Flags |= socketTargetFlagsTARGET_MULTIPLEXES
 	}
+	if t.Program.Proxy {
+		target.Flags |= socketTargetFlagsTARGET_PROXY
+	}
 	isGo := t.Program.Runtime == program.Go
 	if isGo {
 		target.Flags |= socketTargetFlagsTARGET_GO_UNKNOWN
 	}
-	if err := w.targets.Put(t.PID, target); err != nil {
+	if err := w.targets.enter(t.PID, target); err != nil {
 		w.full.Add(1)
 		return
 	}
 	w.watched.Add(1)
+	if target.Flags&outwardFlags != 0 {
+		w.entered(t.PID)
+	}
 	if w.inspector.Rules().ChooseCgroup(t.Facts) {
 		w.cgroups.add(t.Cgroups)
 	}
@@ -186,7 +268,7 @@ func (w *watcher) enter(t discover.Target, settle time.Duration) {
 		return
 	}
 	select {
-	case w.programs <- t.PID:
+	case w.programs.waiting <- t.PID:
 	default:
 		w.backlog.Add(1)
 	}
@@ -198,7 +280,7 @@ func (w *watcher) readPrograms(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case pid := <-w.programs:
+		case pid := <-w.programs.waiting:
 			w.readProgram(pid)
 		}
 	}
@@ -208,7 +290,7 @@ func (w *watcher) readPrograms(ctx context.Context) {
 func (w *watcher) readWaiting(ctx context.Context) {
 	for ctx.Err() == nil {
 		select {
-		case pid := <-w.programs:
+		case pid := <-w.programs.waiting:
 			w.readProgram(pid)
 		default:
 			return
@@ -217,7 +299,7 @@ func (w *watcher) readWaiting(ctx context.Context) {
 }
 
 func (w *watcher) readProgram(pid uint32) {
-	layout, err := w.layouts.get(fmt.Sprintf("/proc/%d/exe", pid))
+	layout, err := w.programs.layouts.get(fmt.Sprintf("/proc/%d/exe", pid))
 	if err != nil {
 		if !errors.Is(err, os.ErrNotExist) {
 			w.goUnknown.Add(1)
@@ -225,13 +307,9 @@ func (w *watcher) readProgram(pid uint32) {
 		}
 		return
 	}
-	var target socketTarget
-	if w.targets.Lookup(pid, &target) != nil {
-		return
-	}
-	describe(&target, layout, pid)
 	// First the target, since the probe reads it.
-	if w.targets.Update(pid, target, ebpf.UpdateExist) != nil || layout.RoundTrip == 0 {
+	watched := w.targets.change(pid, func(target *socketTarget) { describe(target, layout, pid) })
+	if !watched || layout.RoundTrip == 0 {
 		return
 	}
 	if err := w.uprobes.add(pid, layout.RoundTrip); err != nil {

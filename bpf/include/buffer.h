@@ -107,6 +107,7 @@ __noinline int buffer_from_registers(__u32 slot)
 	b->offset = 0;
 	b->fd = -1;
 	b->kernel_iov = 0;
+	b->kernel_base = 0;
 	b->readable = 0;
 	if (task->flags & (PF_KTHREAD | PF_IO_WORKER))
 		return 0;
@@ -178,6 +179,7 @@ static __always_inline void buffer_from_iter(struct buffer *b, const struct iov_
 	b->segments = 0;
 	b->offset = 0;
 	b->kernel_iov = 0;
+	b->kernel_base = 0;
 	b->readable = 0;
 	if (iter_is_ubuf(it)) {
 		b->base = (__u64)iter_ubuf(it) + BPF_CORE_READ(it, iov_offset);
@@ -191,13 +193,26 @@ static __always_inline void buffer_from_iter(struct buffer *b, const struct iov_
 	}
 }
 
+/* The bytes lie at `base`, in kernel memory: those of an sk_msg. */
+static __always_inline void buffer_from_kernel(struct buffer *b, __u64 base)
+{
+	b->iov = 0;
+	b->base = base;
+	b->segments = 0;
+	b->offset = 0;
+	b->kernel_iov = 0;
+	b->kernel_base = 1;
+	b->readable = 1;
+}
+
 /* One piece into head at `at`; returns the bytes read. */
 static __always_inline __u32 buffer_piece(struct scratch *s, __u32 at, __u64 from, __u64 size)
 {
 	/* For the verifier: the callers bound both, but it loses that across the loop. */
 	at &= HEAD_MAX - 1;
 	CLAMP(size, HEAD_MAX);
-	if (bpf_probe_read_user(&s->head[at], size, (void *)from)) {
+	if (s->buf.kernel_base ? bpf_probe_read_kernel(&s->head[at], size, (void *)from)
+			       : bpf_probe_read_user(&s->head[at], size, (void *)from)) {
 		stat_add(STAT_READ_FAULT);
 		return 0;
 	}

@@ -9,7 +9,7 @@
 #ifndef CLEW_CONN_H
 #define CLEW_CONN_H
 
-#include "event.h"
+#include "scratch.h"
 #include "stats.h"
 
 /* Where a stream stands. */
@@ -42,6 +42,28 @@ struct stream {
 #define RESCUE_LINE 256 /* method and path of nearly all requests; state of a socket stays small */
 #define STATUS_LINE 16	/* "HTTP/1.1 503 " and padding */
 
+enum { HEADER_NONE, HEADER_DUE, HEADER_WRITTEN };
+enum { OPTION_NONE, OPTION_DUE, OPTION_SENT };
+enum { MEMBER_NOT, MEMBER_WANTED, MEMBER };
+
+/*
+ * What of rungs 1 and 2 applies to a connection, and to its newest request. See
+ * outlet.h, header.h and option.h.
+ */
+struct outlet {
+	struct context context; /* that leaves with the request */
+	__u64 opener;		/* request whose thread had been read last when it connected */
+	__u32 seq;		/* of the request's first byte */
+	__u32 received;		/* bytes that had been received when it was sent */
+	__u16 at;		/* bytes of its request line, behind which a header goes */
+	__u8 header;
+	__u8 option;
+	__u8 member;  /* of the sockhash */
+	__u8 carries; /* options may be sent */
+	__u8 hello;   /* a good option came: say once that an agent is here */
+	__u8 settled; /* looked at: see outlet_ask() */
+};
+
 struct conn {
 	__u64 id;
 	__u64 request;	  /* server: id of the open request */
@@ -49,6 +71,7 @@ struct conn {
 	__u64 copying_ns; /* when a send last began to copy: the time of its bytes */
 	struct stream in, out;
 	struct trace trace; /* of the unanswered request */
+	struct outlet outlet;
 	__u32 tgid;
 	__u32 writer;	 /* client: thread that sent the request */
 	__u32 lost;	 /* records the ring could not take */

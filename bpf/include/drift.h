@@ -22,6 +22,11 @@ enum iter_type {
 	ITER_IOVEC = 1,
 };
 
+/* include/net/sock.h; an enum, whose numbers move. */
+enum sock_flags {
+	SOCK_ZEROCOPY = 23,
+};
+
 static __always_inline bool iter_is_ubuf(const struct iov_iter *it)
 {
 	return bpf_core_enum_value_exists(enum iter_type, ITER_UBUF) &&

@@ -27,6 +27,8 @@ enum event_kind {
 	EVENT_EXEC,	   /* struct lifecycle */
 	EVENT_FORK,	   /* struct lifecycle */
 	EVENT_EXIT,	   /* struct lifecycle */
+	EVENT_SETTLE,	   /* struct settle: a connection may yet become one of outlet.h */
+	EVENT_LEAVE,	   /* struct settle: a connection must not be a member any more */
 };
 
 enum role {
@@ -39,10 +41,13 @@ enum role {
 enum evidence {
 	EVIDENCE_NONE,
 	EVIDENCE_HEADER,    /* its bytes carry a traceparent */
+	EVIDENCE_RELAY,	    /* the same, the very one that an open request came with */
 	EVIDENCE_LOCAL,	    /* the client's mark was found by connection and sequence number */
+	EVIDENCE_TCP_OPTION, /* the same, from another host by a TCP option */
 	EVIDENCE_GOROUTINE, /* the goroutine that sends it, or an ancestor, serves the parent */
 	EVIDENCE_THREAD,    /* the thread that sends it serves the parent and nothing else */
 	EVIDENCE_FORK,	    /* the sender was started by a task serving the parent */
+	EVIDENCE_REQUEST_LINE, /* a proxy has one open request with this method and target */
 } __byte;
 
 enum message_flags {
@@ -82,6 +87,13 @@ struct message {
 	__u8 pad;
 	__u16 tail_len; /* so many of the bytes behind are the last of the piece, not the first */
 	__u32 pad2;
+};
+
+/* User space is to look at connections, or at one. */
+struct settle {
+	enum event_kind kind;
+	__u32 tgid;
+	__u64 connection;
 };
 
 struct lifecycle {

@@ -7,6 +7,8 @@
 #define CLEW_EXCHANGE_H
 
 #include "identity.h"
+#include "leave.h"
+#include "outcome.h"
 
 #define PIPELINE_MAX 32 /* bits in conn.heads, .connects and .records */
 
@@ -83,15 +85,12 @@ static __always_inline void answer_unseen(struct conn *c, __u32 dir)
 __noinline int request_serve(struct hook *h, struct conn *c, bool sampled)
 {
 	const struct target *t = h ? target_get(h->tgid) : 0;
-	struct request r = { .sampled = sampled };
+	struct scratch *s = h ? scratch_get(h->slot) : 0;
+	struct request *r;
 	__u64 id;
 
-	if (!t || !c)
+	if (!t || !c || !s)
 		return 0;
-	r.started_ns = h->now;
-	r.tgid = h->tgid;
-	r.tid = h->tid;
-
 	/* Pipelined: which of them the program works on cannot be seen. */
 	request_close(c->request);
 	c->request = 0;
@@ -100,12 +99,21 @@ __noinline int request_serve(struct hook *h, struct conn *c, bool sampled)
 		return 0;
 	}
 	__builtin_memcpy(&id, c->trace.span_id, 8);
-	r.id = id;
-	__builtin_memcpy(r.trace_id, c->trace.trace_id, 16);
 	/* First the task, which looks at what it had before; then the request itself. */
 	task_serves(t, h->tgid, id);
-	if (request_open(&r))
-		c->request = id;
+	r = request_claim(id);
+	if (!r)
+		return 0;
+	__builtin_memcpy(r->trace_id, c->trace.trace_id, 16);
+	r->started_ns = h->now;
+	r->tgid = h->tgid;
+	r->tid = h->tid;
+	r->sampled = sampled;
+	r->stated = 0;
+	r->received = s->carried ? context_hash(&s->header) : 0;
+	r->line = t->flags & TARGET_PROXY ? line_hash(h->slot) : 0;
+	request_open(r, id);
+	c->request = id;
 	return 0;
 }
 
@@ -142,7 +150,7 @@ __noinline int request_begin(struct hook *h, struct conn *c, struct stream *st, 
 	c->request_ns = st->first_ns;
 	answer_awaited(h, c);
 	message_addresses(&s->msg, h->sk);
-	sampled = request_identity(h, c, st->head_seq);
+	sampled = request_identity(h, c, st->head_seq, c->unanswered > 0);
 	/* Where answers may be out of step with what is counted here, user space pairs
 	 * them by order, and must see all of the requests or none. */
 	if (!c->extra && !c->unanswered)
@@ -158,10 +166,16 @@ __noinline int request_begin(struct hook *h, struct conn *c, struct stream *st, 
 	__builtin_memcpy(&s->msg.trace, &c->trace, sizeof(c->trace));
 	s->msg.evidence = c->evidence;
 	s->msg.flags = sampled ? MESSAGE_SAMPLED : 0;
-	if (c->role == ROLE_SERVER)
+	if (c->role == ROLE_SERVER) {
 		request_serve(h, c, sampled);
-	else if (local_marks && h->early && has_seq(h))
-		mark_put(h->slot, st->head_seq);
+		if (outward && s->carried && s->info.states && state_keep(h->slot, c->request))
+			request_stated(c->request);
+		outlet_proven(h, c);
+	} else {
+		mark_leave(h, st->head_seq);
+		if (outward)
+			head_leaves(h, c, st);
+	}
 
 	c->line_len = 0;
 	if (!sampled)
@@ -231,6 +245,11 @@ __noinline int response_begin(struct hook *h, struct conn *c, struct stream *st,
 		stat_add(STAT_UNMATCHED_RESPONSE);
 	stat_add(STAT_RESPONSE);
 	response_threads(h, c);
+	if (a->matched) {
+		outlet_proven(h, c);
+		if (outward && c->role == ROLE_CLIENT)
+			outcome_answered(c, h->now);
+	}
 	if (extra) { /* several answers in one segment: user space pairs them */
 		c->unanswered = 0;
 		c->extra = 1;

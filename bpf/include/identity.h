@@ -6,9 +6,11 @@
 #ifndef CLEW_IDENTITY_H
 #define CLEW_IDENTITY_H
 
+#include "context.h"
 #include "hook.h"
 #include "mark.h"
 #include "parent.h"
+#include "proxy.h"
 #include "protocol/http.h"
 
 static __always_inline bool same_trace(const struct scratch *s)
@@ -17,41 +19,60 @@ static __always_inline bool same_trace(const struct scratch *s)
 }
 
 /* Fills s->received with the context that came with the request; returns the evidence. */
-static __always_inline __u8 context_received(struct hook *h, struct scratch *s, __u32 seq)
+static __always_inline __u8 context_received(struct hook *h, struct scratch *s, __u32 seq, bool piped)
 {
-	__u8 evidence = EVIDENCE_NONE;
+	__u8 evidence = context_parse(h->slot) ? EVIDENCE_HEADER : EVIDENCE_NONE, by_mark;
 
-	if (s->info.traceparents > 1)
-		stat_add(STAT_DUPLICATE_TRACEPARENT);
-	else if (s->info.traceparents && parse_traceparent(h->slot, s->info.traceparent))
-		evidence = EVIDENCE_HEADER;
-	else if (s->info.traceparents)
-		stat_add(STAT_MALFORMED_TRACEPARENT);
+	s->carried = evidence == EVIDENCE_HEADER;
+	if (s->carried)
+		s->header = s->received;
 
-	if (h->dir == DIR_OUT || !local_marks || !has_seq(h))
+	if (h->dir == DIR_OUT || !(local_marks || outward) || !has_seq(h) || !marks_are_about(h->now))
 		return evidence;
-	/* Signed: another CPU may have laid a mark since this hook began. */
-	if ((__s64)(h->now - last_mark_ns) > (__s64)MARK_FRESH_NS)
+	by_mark = mark_take(h->slot, seq);
+	if (by_mark == EVIDENCE_NONE)
 		return evidence;
-	if (!mark_take(h->slot, seq))
+	/* The option may stand on every segment that the request's was cut into. */
+	if (by_mark == EVIDENCE_TCP_OPTION && piped) {
+		stat_add(STAT_OPTION_PIPELINED);
 		return evidence;
+	}
 	/* The client's own span is the nearer parent, if it is of the same trace. */
 	if (evidence == EVIDENCE_HEADER && !same_trace(s)) {
 		stat_add(STAT_EVIDENCE_CONFLICT);
 		return evidence;
 	}
 	s->received = s->other;
-	return EVIDENCE_LOCAL;
+	return by_mark;
 }
 
-/* Fills s->other with that of the request the running task serves; returns the evidence. */
-static __always_inline __u8 context_of_task(struct hook *h, struct scratch *s)
+/* Rung 0: the request in the slot's record, which begins at `seq`, leaves its mark. */
+static __always_inline void mark_leave(struct hook *h, __u32 seq)
+{
+	if (local_marks && h->early && has_seq(h) && !(h->target & TARGET_NO_LOCAL))
+		mark_put(h->slot, seq);
+}
+
+/*
+ * Fills s->other with the context of the open request that this one is made for;
+ * returns the evidence. `received` is what it carries already, with EVIDENCE_HEADER.
+ */
+static __always_inline __u8 context_of_open(struct hook *h, struct conn *c, struct scratch *s, __u8 received)
 {
 	struct context *ctx = &s->other;
-	__u8 evidence = EVIDENCE_NONE;
-	__u64 id = task_request(h->tgid, s->buf.fd, &evidence);
-	struct request *r = request_get(id);
+	__u8 evidence = EVIDENCE_RELAY;
+	struct request *r;
+	__u64 id = 0;
 
+	if (received == EVIDENCE_HEADER)
+		id = header_request(h->tgid, &s->received);
+	if (!id)
+		id = task_request(h->tgid, s->buf.fd, &evidence);
+	if (!id && (h->target & TARGET_PROXY) && !c->wire) {
+		evidence = EVIDENCE_REQUEST_LINE;
+		id = line_request(h, c);
+	}
+	r = request_get(id);
 	if (!r)
 		return EVIDENCE_NONE;
 	__builtin_memcpy(ctx->trace_id, r->trace_id, 16);
@@ -64,21 +85,21 @@ static __always_inline __u8 context_of_task(struct hook *h, struct scratch *s)
  * Fixes c->trace of the request whose first byte has sequence number `seq`;
  * returns 1 if it is recorded, else 0.
  */
-__noinline int request_identity(struct hook *h, struct conn *c, __u32 seq)
+__noinline int request_identity(struct hook *h, struct conn *c, __u32 seq, bool piped)
 {
 	struct scratch *s = h ? scratch_get(h->slot) : 0;
-	__u8 evidence, of_task;
+	__u8 evidence, of_open;
 	__u64 id;
 
 	if (!s || !c)
 		return 0;
-	evidence = context_received(h, s, seq);
+	evidence = context_received(h, s, seq, piped);
 	if (h->dir == DIR_OUT) {
-		of_task = context_of_task(h, s);
-		if (evidence == EVIDENCE_NONE) {
+		of_open = context_of_open(h, c, s, evidence);
+		if (evidence == EVIDENCE_NONE || of_open == EVIDENCE_RELAY) {
 			s->received = s->other;
-			evidence = of_task;
-		} else if (of_task && !same_trace(s)) {
+			evidence = of_open;
+		} else if (of_open && !same_trace(s)) {
 			stat_add(STAT_EVIDENCE_CONFLICT);
 		}
 	}
@@ -95,7 +116,7 @@ __noinline int request_identity(struct hook *h, struct conn *c, __u32 seq)
 	}
 	__builtin_memcpy(c->trace.trace_id, s->received.trace_id, 16);
 	__builtin_memcpy(c->trace.parent_id, s->received.span_id, 8);
-	if (evidence == EVIDENCE_HEADER && !parent_based)
+	if (s->received.deferred || (evidence == EVIDENCE_HEADER && !parent_based))
 		return ratio_samples(c->trace.trace_id, sample_bound);
 	return s->received.sampled;
 }

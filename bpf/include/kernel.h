@@ -32,6 +32,8 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_LPM_TRIE = 11,
+	BPF_MAP_TYPE_SOCKHASH = 18,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_MAP_TYPE_TASK_STORAGE = 29,
@@ -55,6 +57,8 @@ enum { BPF_RB_AVAIL_DATA = 0 };
 #define IPPROTO_UDP 17
 
 /* include/net/tcp_states.h */
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
 #define TCP_FIN_WAIT1 4
 #define TCP_CLOSE 7
 #define TCP_LAST_ACK 9
@@ -102,6 +106,7 @@ struct sock_common {
 	__u16 skc_num;
 	__u16 skc_family;
 	unsigned char skc_state;
+	unsigned long skc_flags;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 } __relocated;
@@ -122,6 +127,28 @@ struct tcp_sock {
 	__u32 rcv_nxt;
 	__u32 copied_seq;
 	__u32 write_seq;
+	__u32 snd_una;
+	__u32 snd_nxt;
+	__u32 mss_cache;
+	__u64 bytes_received;
+	__u8 bpf_sock_ops_cb_flags;
+} __relocated;
+
+struct super_block {
+	__u32 s_dev;
+} __relocated;
+
+struct inode {
+	struct super_block *i_sb;
+	unsigned long i_ino;
+} __relocated;
+
+struct file {
+	struct inode *f_inode;
+} __relocated;
+
+struct mm_struct {
+	struct file *exe_file;
 } __relocated;
 
 struct iovec {
@@ -173,6 +200,7 @@ struct task_struct {
 	unsigned int flags;
 	struct task_struct *real_parent;
 	struct signal_struct *signal;
+	struct mm_struct *mm;
 	struct thread_struct thread;
 	char comm[16];
 } __relocated;

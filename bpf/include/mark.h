@@ -12,6 +12,7 @@
 #ifndef CLEW_MARK_H
 #define CLEW_MARK_H
 
+#include "agent.h"
 #include "trace.h"
 
 /* A request may wait in a listener's backlog; longer, and the number may be another's. */
@@ -27,6 +28,7 @@ struct mark_key {
 struct mark {
 	struct context context;
 	__u64 time_ns;
+	__u64 wire; /* it came from another host, by rung 2 */
 };
 
 /*
@@ -41,8 +43,24 @@ struct {
 	__type(value, struct mark);
 } marks SEC(".maps");
 
-/* When a mark was last laid: a node with no watched clients need not look for any. */
-__u64 last_mark_ns;
+/* Marks have been laid lately: a node with no watched clients need not look for any. */
+static __always_inline bool marks_are_about(__u64 now)
+{
+	struct agent *a = agent_get();
+
+	/* Signed: another CPU may have laid one since the hook began. */
+	return a && (__s64)(now - a->last_mark_ns) <= (__s64)MARK_FRESH_NS;
+}
+
+/* Every mark goes in here. One of this host wins over one that came by wire. */
+static __always_inline int mark_lay(const struct mark_key *key, const struct mark *mark)
+{
+	struct agent *a = agent_get();
+
+	if (a)
+		a->last_mark_ns = mark->time_ns;
+	return bpf_map_update_elem(&marks, key, mark, mark->wire ? BPF_NOEXIST : BPF_ANY);
+}
 
 /* Leaves the context of the request in the slot's record, which begins at `seq`. */
 __noinline int mark_put(__u32 slot, __u32 seq)
@@ -60,35 +78,35 @@ __noinline int mark_put(__u32 slot, __u32 seq)
 	__builtin_memcpy(mark.context.trace_id, m->trace.trace_id, 16);
 	__builtin_memcpy(mark.context.span_id, m->trace.span_id, 8);
 	mark.context.sampled = !!(m->flags & MESSAGE_SAMPLED);
-	last_mark_ns = mark.time_ns;
-	return bpf_map_update_elem(&marks, &key, &mark, BPF_ANY);
+	return mark_lay(&key, &mark);
 }
 
 /*
  * Takes the mark of the request that begins at `seq` into the slot's other
- * context. Returns 1, or 0 if there was none.
+ * context. Returns what evidence it is, or EVIDENCE_NONE if there was none.
  */
 __noinline int mark_take(__u32 slot, __u32 seq)
 {
 	struct scratch *s = scratch_get(slot);
 	struct mark_key key = { .seq = seq };
 	struct mark *mark;
-	bool fresh;
+	int evidence = EVIDENCE_NONE;
 
 	if (!s)
-		return 0;
+		return EVIDENCE_NONE;
 	key.port = s->msg.remote_port;
 	__builtin_memcpy(key.addr, s->msg.remote, 16);
 	mark = bpf_map_lookup_elem(&marks, &key);
 	if (!mark)
-		return 0;
-	fresh = bpf_ktime_get_ns() - mark->time_ns < MARK_FRESH_NS;
-	if (fresh)
+		return EVIDENCE_NONE;
+	if (bpf_ktime_get_ns() - mark->time_ns < MARK_FRESH_NS) {
 		s->other = mark->context;
-	else
+		evidence = mark->wire ? EVIDENCE_TCP_OPTION : EVIDENCE_LOCAL;
+	} else {
 		stat_add(STAT_MARK_STALE);
+	}
 	bpf_map_delete_elem(&marks, &key);
-	return fresh;
+	return evidence;
 }
 
 #endif

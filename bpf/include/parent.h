@@ -81,11 +81,11 @@ static __always_inline __u64 thread_request(const struct target *t, __u32 tgid)
 
 	if (!th || !request_get(th->request))
 		return 0;
-	if (th->multiplexes || (t->flags & TARGET_MULTIPLEXES)) {
+	a = activity_get(tgid);
+	if (th->multiplexes || (t->flags & TARGET_MULTIPLEXES) || (a && a->blind)) {
 		stat_add(STAT_MULTIPLEXED);
 		return 0;
 	}
-	a = activity_get(tgid);
 	if (bpf_ktime_get_ns() < t->trusted_ns || !a ||
 	    (a->open != 1 && (a->mixes || a->same_thread < MIXES_TRIAL))) {
 		stat_add(STAT_AMBIGUOUS);

@@ -11,16 +11,20 @@
 
 #include "activity.h"
 #include "event.h"
+#include "like.h"
+#include "state.h"
 #include "stats.h"
 
 struct request {
 	__u64 id; /* span id, as a number; 0: the slot is free; REQUEST_CLAIMED */
 	__u8 trace_id[16];
 	__u64 started_ns;
+	__u64 line;	/* hash of its method and target, of a proxy's: see like.h; 0: none */
+	__u64 received; /* hash of the context it came with; 0: none */
 	__u32 tgid;
 	__u32 tid; /* thread that completed the head */
 	__u32 sampled;
-	__u32 pad;
+	__u32 stated; /* its tracestate is kept: state.h */
 };
 
 /* A slot that is being filled. No request has this id: see random_id. */
@@ -65,46 +69,71 @@ static __always_inline struct request *request_get(__u64 id)
 	return 0;
 }
 
-/* Opens what `from` describes, under from->id. */
-static __always_inline bool request_open(const struct request *from)
+/* Claims a slot for `id`, to be filled in and then given to request_open(). 0: none is free. */
+static __always_inline struct request *request_claim(__u64 id)
 {
-	struct activity *a;
-	struct request *r;
-
 	for (int i = 0; i < REQUEST_PROBES; i++) {
-		r = request_slot(from->id, i);
-		if (!r || __sync_val_compare_and_swap(&r->id, 0, REQUEST_CLAIMED))
-			continue;
-		__builtin_memcpy(r->trace_id, from->trace_id, 16);
-		r->started_ns = from->started_ns;
-		r->tgid = from->tgid;
-		r->tid = from->tid;
-		r->sampled = from->sampled;
-		__sync_lock_test_and_set(&r->id, from->id); /* last: now it can be found */
-		a = activity_make(from->tgid);
-		if (a)
-			__sync_fetch_and_add(&a->open, 1);
-		return true;
+		struct request *r = request_slot(id, i);
+
+		if (r && !__sync_val_compare_and_swap(&r->id, 0, REQUEST_CLAIMED))
+			return r;
 	}
 	stat_add(STAT_REQUESTS_FULL);
-	return false;
+	return 0;
 }
 
-static __always_inline void request_close(__u64 id)
+/* Global for its stack: callers share 512 bytes. */
+__noinline int request_count(__u32 tgid, __u64 id, __u64 line, __u64 received)
+{
+	struct activity *a = activity_make(tgid);
+
+	if (a)
+		__sync_fetch_and_add(&a->open, 1);
+	like_add(tgid, line, id);
+	like_add(tgid, received, id);
+	return 0;
+}
+
+/* From now on it can be found. */
+static __always_inline void request_open(struct request *r, __u64 id)
+{
+	request_count(r->tgid, id, r->line, r->received);
+	__sync_lock_test_and_set(&r->id, id);
+}
+
+/* Its tracestate is kept, to be dropped with it. */
+static __always_inline void request_stated(__u64 id)
+{
+	struct request *r = request_get(id);
+
+	if (r)
+		r->stated = 1;
+}
+
+__noinline int request_close(__u64 id)
 {
 	struct request *r = request_get(id);
 	struct activity *a;
-	__u32 tgid;
+	__u64 line, received;
+	__u32 tgid, stated;
 
 	if (!r)
-		return;
+		return 0;
 	tgid = r->tgid;
+	line = r->line;
+	received = r->received;
+	stated = r->stated;
 	/* Somebody else may close it at the same time, and count. */
 	if (__sync_val_compare_and_swap(&r->id, id, 0) != id)
-		return;
+		return 0;
 	a = activity_get(tgid);
 	if (a)
 		__sync_fetch_and_add(&a->open, -1);
+	like_remove(tgid, line, id);
+	like_remove(tgid, received, id);
+	if (stated)
+		state_drop(id);
+	return 0;
 }
 
 #endif

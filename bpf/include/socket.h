@@ -84,6 +84,7 @@ static __always_inline int on_recv(struct sock *sk, int n, int flags)
 	if (h.transport == TRANSPORT_UDP)
 		return datagram(&h, c, s, &c->in);
 	segment(&h, c, &c->in);
+	proxy_reads(&h, c);
 	return 0;
 }
 
@@ -126,6 +127,29 @@ static __always_inline bool request_may_begin(struct hook *h, const struct conn 
 	return start == START_REQUEST || start == START_MORE;
 }
 
+/* May a request begin at the end of what was sent so far? Then h is about its bytes. */
+static __always_inline bool early_open(struct hook *h, struct conn *c)
+{
+	struct stream *st = &c->out;
+
+	if (st->framing == FRAMING_OPAQUE)
+		return false;
+	h->seq = write_seq((struct sock *)h->sk);
+	h->early = 1;
+	if (st->synced && (__s32)(h->seq - st->next_seq) < 0) {
+		st->last_ns = h->now;
+		return false;
+	}
+	return st->framing != FRAMING_LENGTH && st->framing != FRAMING_CHUNKED;
+}
+
+static __always_inline int early_segment(struct hook *h, struct conn *c)
+{
+	if (c->out.framing == FRAMING_HEAD || c->wire || request_may_begin(h, c))
+		segment(h, c, &c->out);
+	return 0;
+}
+
 /*
  * A TCP send is about to copy, or to copy more of the same. Only the start of a
  * request is dealt with here, whose mark must be laid before the bytes leave.
@@ -139,7 +163,6 @@ static __always_inline int on_send_early(struct sock *sk, const struct iov_iter 
 	struct conn *c = conn_get(sk);
 	struct hook h = {};
 	struct scratch *s;
-	struct stream *st;
 
 	if (c && c->role == ROLE_SERVER) {
 		if (each_turn)
@@ -148,28 +171,14 @@ static __always_inline int on_send_early(struct sock *sk, const struct iov_iter 
 	}
 	c = hook_open(&h, sk, SLOT_EARLY, DIR_OUT);
 	s = scratch_get(SLOT_EARLY);
-	if (!c || !s)
-		return 0;
-	st = &c->out;
-	if (st->framing == FRAMING_OPAQUE)
-		return 0;
-	h.seq = write_seq(sk);
-	if (st->synced && (__s32)(h.seq - st->next_seq) < 0) {
-		st->last_ns = h.now;
-		return 0;
-	}
-	if (st->framing == FRAMING_LENGTH || st->framing == FRAMING_CHUNKED)
+	if (!c || !s || !early_open(&h, c))
 		return 0;
 	buffer_from_registers(h.slot); /* for the descriptor */
 	buffer_from_iter(&s->buf, it);
 	if (!s->buf.readable)
 		return 0;
 	h.n = BPF_CORE_READ(it, count);
-	if (st->framing != FRAMING_HEAD && !c->wire && !request_may_begin(&h, c))
-		return 0;
-	h.early = 1;
-	segment(&h, c, st);
-	return 0;
+	return early_segment(&h, c);
 }
 
 /*
@@ -195,6 +204,8 @@ static __always_inline int conn_close(struct sock *sk, struct conn *c, struct ho
 		message_end(h, c, responses);
 	request_close(c->request);
 	c->request = 0;
+	if (outward && c->unanswered && c->role == ROLE_CLIENT)
+		outcome_unanswered(c);
 	responses->last_ns = h->now;
 	if (responses->announced || (c->unanswered && (c->records & 1)) || (c->blind && c->recorded) ||
 	    c->wire)
@@ -221,12 +232,29 @@ static __always_inline struct conn *state_open(struct hook *h, struct sock *sk)
 	return c;
 }
 
+/* The running task connects. For what, is told later by its first request. */
+static __always_inline int on_connect(struct sock *sk)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct target *t = target_get(tgid);
+	struct conn *c;
+
+	if (!t || !(t->flags & TARGET_PROXY))
+		return 0;
+	c = conn_make(sk);
+	if (c)
+		c->outlet.opener = thread_read_last();
+	return 0;
+}
+
 /* A TCP socket changes its state. */
 static __always_inline int on_state(struct sock *sk, int state)
 {
 	struct hook h = {};
 	struct conn *c;
 
+	if (state == TCP_SYN_SENT)
+		return on_connect(sk);
 	if (state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK && state != TCP_CLOSE)
 		return 0;
 	c = state_open(&h, sk);

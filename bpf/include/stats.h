@@ -40,6 +40,27 @@ enum stat {
 	STAT_NO_GOROUTINE,	    /* a Go program whose goroutine could not be read */
 	STAT_SEGMENT,		    /* sends and receives of databases and brokers, given to user space */
 	STAT_NO_HANDOFF,	    /* a Go client connection of a kind whose descriptor is not found */
+	STAT_INJECTED,		    /* requests given a traceparent (rung 1) */
+	STAT_INJECT_OWN_HEADER,	    /* not given one: the program sent its own */
+	STAT_INJECT_SPLIT,	    /* not: the head does not begin and end in one message */
+	STAT_INJECT_PIPELINED,	    /* not: it follows another that is not answered */
+	STAT_INJECT_ODD,	    /* not: CONNECT, or a head that parsers read differently */
+	STAT_INJECT_IN_FLIGHT,	    /* not: bytes sent before are not acknowledged */
+	STAT_INJECT_NO_ROOM,	    /* not: it would not fit in the first segment */
+	STAT_INJECT_BUSY,	    /* not: the CPU's working memory was in use */
+	STAT_INJECT_FAILED,	    /* not: the kernel refused, the bytes passed as they were */
+	STAT_JOINED,		    /* sockets that became members */
+	STAT_JOIN_REFUSED,	    /* not: the kernel refused (another owner, no memory) */
+	STAT_OPTION_SENT,	    /* requests with a TCP option (rung 2) */
+	STAT_OPTION_RECEIVED,	    /* options that named a request's context */
+	STAT_OPTION_NO_ROOM,	    /* not sent: the header is full */
+	STAT_OPTION_OVERTAKEN,	    /* not sent: the next request came before the segment left */
+	STAT_OPTION_LOST,	    /* segments with an option that had to be sent again, without it */
+	STAT_OPTION_PEER_OFF,	    /* connections without: the peer loses or never answers them */
+	STAT_OPTION_FORBIDDEN,	    /* received from outside the allowed peers: ignored */
+	STAT_OPTION_MALFORMED,	    /* of wrong length or without ids: ignored */
+	STAT_OPTION_PIPELINED,	    /* received for a request that others may share: ignored */
+	STAT_MALFORMED_B3,	    /* ignored likewise */
 	STAT_COUNT,
 };
 

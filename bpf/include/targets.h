@@ -11,6 +11,10 @@ enum target_flags {
 	TARGET_GO_UNKNOWN = 1 << 2,  /* a Go program whose layout is not known */
 	TARGET_GO_NET_HTTP = 1 << 3, /* it holds the net/http client: a write has a handoff */
 	TARGET_MULTIPLEXES = 1 << 4, /* its runtime moves work between threads */
+	TARGET_HEADERS = 1 << 5,     /* its plain HTTP requests may be given a header (rung 1) */
+	TARGET_TCP = 1 << 6,	     /* its requests may be given a TCP option (rung 2) */
+	TARGET_NO_LOCAL = 1 << 7,    /* its requests leave no mark (rung 0) */
+	TARGET_PROXY = 1 << 8,	     /* it passes requests on, many on one thread */
 };
 
 /* From net/http's persistConn to a file descriptor: see probes/golang. Offsets and type hashes. */

@@ -57,6 +57,14 @@ static __always_inline bool all_zero(const __u8 *id, __u32 n)
 	return !any;
 }
 
+/* Does a value end at `at`? Only white space may follow it. */
+static __always_inline bool value_ends(const struct scratch *s, __u32 at)
+{
+	__u8 after = s->head[skip_space(s, at) & (HEAD_MAX - 1)];
+
+	return after == '\r' || after == '\n';
+}
+
 /*
  * Parses the traceparent at `at` of the head into s->received. Returns 1, or 0 if
  * it is malformed: then the request has no parent (W3C, "Mutating the traceparent
@@ -65,8 +73,9 @@ static __always_inline bool all_zero(const __u8 *id, __u32 n)
 __noinline int parse_traceparent(__u32 slot, __u32 at)
 {
 	struct scratch *s = scratch_get(slot);
-	__u8 version, flags, after;
+	__u8 version, flags;
 	__u32 valid, dashes;
+	bool more;
 	struct context *out;
 
 	if (!s)
@@ -81,12 +90,11 @@ __noinline int parse_traceparent(__u32 slot, __u32 at)
 	dashes |= s->head[(at + 52) & (HEAD_MAX - 1)] ^ '-';
 	if (!valid || dashes || version == 0xff || all_zero(out->trace_id, 16) || all_zero(out->span_id, 8))
 		return 0;
-	after = s->head[(at + TRACEPARENT_LEN) & (HEAD_MAX - 1)];
-	if (after != '-') /* only white space may follow */
-		after = s->head[skip_space(s, at + TRACEPARENT_LEN) & (HEAD_MAX - 1)];
-	if (after == '-' ? version == 0 : after != '\r' && after != '\n')
+	more = s->head[(at + TRACEPARENT_LEN) & (HEAD_MAX - 1)] == '-'; /* of versions to come */
+	if (more ? version == 0 : !value_ends(s, at + TRACEPARENT_LEN))
 		return 0;
 	out->sampled = flags & 1;
+	out->deferred = 0;
 	return 1;
 }
 

@@ -21,6 +21,8 @@
 /* Not the start of anything known. */
 static __always_inline int head_missed(struct hook *h, struct conn *c, struct stream *st, bool turned)
 {
+	if (c->role == ROLE_UNKNOWN && h->dir == DIR_IN)
+		proxy_blind(h);
 	st->held = 0;
 	st->framing = FRAMING_BOUNDARY;
 	h->n = 0;
@@ -120,6 +122,7 @@ static __always_inline int response_head(struct hook *h, struct conn *c, struct 
 		c->in.framing = FRAMING_OPAQUE;
 		c->out.framing = FRAMING_OPAQUE;
 		h->n = 0;
+		outlet_gone(h, c);
 	}
 	asked.complete = body(h, st);
 	*(__u64 *)s->head = first; /* chunked_ends() uses these bytes */
@@ -170,7 +173,7 @@ __noinline int head(struct hook *h, struct conn *c, struct stream *st, bool turn
 	role = (start == START_REQUEST) == (h->dir == DIR_IN) ? ROLE_SERVER : ROLE_CLIENT;
 	if (c->role != ROLE_UNKNOWN && c->role != role) {
 		if (++c->misses >= ROLE_DOUBT)
-			conn_forget(c);
+			conn_forget(h, c);
 		return head_missed(h, c, st, turned);
 	}
 	c->role = role;

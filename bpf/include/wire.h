@@ -76,9 +76,10 @@ __noinline int wire_found(struct hook *h, struct conn *c, __u32 held)
 }
 
 /* What was taken for the roles or the protocol of a connection was not: begin anew. */
-static __always_inline void conn_forget(struct conn *c)
+static __always_inline void conn_forget(struct hook *h, struct conn *c)
 {
 	stat_add(STAT_RESYNC);
+	outlet_gone(h, c);
 	request_close(c->request);
 	c->request = 0;
 	c->role = ROLE_UNKNOWN;
@@ -100,21 +101,25 @@ static __always_inline bool wire_fits(struct hook *h, struct conn *c, const stru
 	}
 	if (++c->misses < WIRE_MISSES)
 		return true;
-	conn_forget(c);
+	conn_forget(h, c);
 	return false;
 }
 
 /* Fixes the place in a trace of the request that may begin at `seq`. */
-static __always_inline void wire_identity(struct hook *h, struct conn *c, struct scratch *s, __u32 seq)
+static __always_inline void wire_identity(struct hook *h, struct conn *c, struct scratch *s, __u32 seq,
+					  bool turned)
 {
-	s->info.traceparents = 0;
+	scan_nothing(s);
 	s->buf.fd = wire_writer(c->wire);
-	s->msg.flags = request_identity(h, c, seq) ? MESSAGE_SAMPLED : 0;
+	s->msg.flags = request_identity(h, c, seq, !turned) ? MESSAGE_SAMPLED : 0;
 	__builtin_memcpy(&s->msg.trace, &c->trace, sizeof(c->trace));
 	s->msg.evidence = c->evidence;
 	c->writer = h->tid;
-	if (c->role == ROLE_CLIENT && local_marks && h->early && has_seq(h))
-		mark_put(h->slot, seq);
+	if (c->role != ROLE_CLIENT)
+		return;
+	mark_leave(h, seq);
+	if (turned)
+		request_leaves(h, c, seq);
 }
 
 /* Gives the next piece of the segment to user space; `rest`: all that is left of it. */
@@ -171,7 +176,7 @@ __noinline int wire_joined(struct hook *h, struct conn *c, struct stream *st, __
 	s->msg.evidence = EVIDENCE_NONE;
 	if (!carries_responses(c, h->dir)) {
 		kind = EVENT_ASK;
-		wire_identity(h, c, s, st->head_seq);
+		wire_identity(h, c, s, st->head_seq, true);
 	}
 	st->last_ns = h->now;
 	st->bytes = held + h->n;
@@ -200,8 +205,10 @@ __noinline int wire_segment(struct hook *h, struct conn *c, struct stream *st, b
 	st->last_ns = h->now;
 	if (carries_responses(c, h->dir)) {
 		kind = EVENT_ANSWER;
-		if (turned)
+		if (turned) {
 			response_threads(h, c);
+			outlet_proven(h, c);
+		}
 		__builtin_memset(&s->msg.trace, 0, sizeof(s->msg.trace));
 		s->msg.evidence = EVIDENCE_NONE;
 	} else {
@@ -214,7 +221,7 @@ __noinline int wire_segment(struct hook *h, struct conn *c, struct stream *st, b
 	c->tgid = h->tgid;
 	message_addresses(&s->msg, h->sk);
 	if (kind == EVENT_ASK)
-		wire_identity(h, c, s, h->seq + (__u32)h->skip);
+		wire_identity(h, c, s, h->seq + (__u32)h->skip, turned);
 	if (turned)
 		st->head_seq = 0;
 	pieces = kind == EVENT_ASK && st->head_seq < WIRE_BULK ? WIRE_PIECES : 1;

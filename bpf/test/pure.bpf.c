@@ -4,8 +4,10 @@
  * attached. Heads go in through a map, since a test-run's packet holds less than
  * 4 KiB.
  */
+#include "../include/context.h"
+#include "../include/line.h"
 #include "../include/protocol/http.h"
-#include "../include/trace.h"
+#include "../include/state.h"
 #include "../include/wires.h"
 
 struct input {
@@ -28,14 +30,21 @@ struct result {
 	struct head head;
 	struct context context;
 	enum start start;
-	__u32 parsed; /* the traceparent was valid */
+	__u32 parsed; /* a header named a parent */
 	__u32 request_line;
 	__u32 status;
 	enum wire wire;
 	enum start wire_start;
 	enum start datagram;
+	__u32 kept;	     /* there is a tracestate, under STATE_ID */
+	enum format formats; /* that are read */
 	__u32 pad;
+	__u64 line;
+	__u64 ids;
 };
+
+/* The request for which read_head keeps a tracestate; its map is read by the test. */
+#define STATE_ID 1
 
 /*
  * Key: 0. Value: what the last run found.
@@ -69,8 +78,13 @@ int read_head(void *skb)
 	r->start = http_start(SLOT_TEST, len);
 	scan_head(SLOT_TEST, len);
 	__builtin_memcpy(&r->head, &s->info, sizeof(r->head));
-	r->parsed = s->info.traceparents == 1 && parse_traceparent(SLOT_TEST, s->info.traceparent);
+	r->formats = formats_read;
+	r->parsed = context_parse(SLOT_TEST);
 	r->context = s->received;
+	state_drop(STATE_ID);
+	r->kept = state_keep(SLOT_TEST, STATE_ID);
+	r->line = line_hash(SLOT_TEST);
+	r->ids = context_hash(&s->received);
 	r->request_line = http_request_line(s);
 	r->status = http_status(s);
 	found = wire_start(SLOT_TEST, len, in->size);

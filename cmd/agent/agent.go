@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -68,7 +69,7 @@ func newAgent(ctx context.Context, log *zap.Logger, c config, stdout io.Writer) 
 		TracesPerSecond: c.tracesPerSecond,
 		KeepErrors:      c.keepErrors,
 		KeepSlow:        c.keepSlow,
-		Local:           c.local,
+		Propagation:     c.propagation,
 	})
 	if err != nil {
 		return nil, err
@@ -139,7 +140,39 @@ func (a *agent) summary(c config) string {
 	case exporterConsole:
 		where = "to the console"
 	}
-	return fmt.Sprintf("%s traces %s by %s hooks; traces go %s", version, what, a.probes.Family(), where)
+	return fmt.Sprintf("%s traces %s by %s hooks; traces go %s; %s",
+		version, what, a.probes.Family(), where, carriers(a.probes.Rungs()))
+}
+
+// carriers says how context gets from one program to the next, in the words of
+// CLEW_PROPAGATION.
+func carriers(rungs []probes.RungState) string {
+	var used []string
+	for _, r := range rungs {
+		switch {
+		case r.On && r.Forced:
+			used = append(used, r.Name+"!")
+		case r.On:
+			used = append(used, r.Name)
+		}
+	}
+	if used == nil {
+		return "context is not passed on"
+	}
+	return "context goes by " + strings.Join(used, ",")
+}
+
+// logRungs tells of the rungs that are wanted and cannot be had, and of those
+// that are used at somebody's own risk.
+func logRungs(log *zap.Logger, rungs []probes.RungState) {
+	for _, r := range rungs {
+		switch {
+		case r.On && r.Forced:
+			log.Warn("propagation is forced although its self-test fails", zap.String("rung", r.Name), zap.String("reason", r.Reason))
+		case !r.On && r.Reason != "":
+			log.Info("propagation is off", zap.String("rung", r.Name), zap.String("reason", r.Reason))
+		}
+	}
 }
 
 // run lets the stages work until ctx ends or one of them fails, then drains.

@@ -11,24 +11,31 @@ type capability struct {
 	instead  int // a wider capability that includes it; -1 for none
 	required bool
 	purpose  string
+	without  string // what is lost without an optional one
 }
+
+// unnamed is what is lost of processes that cannot be looked into.
+const unnamed = "processes of other users may be missed or go without a name"
 
 // capabilities is everything the agent uses; deploy/daemonset.yaml asks for
 // these and no others.
 var capabilities = []capability{
-	{"CAP_BPF", unix.CAP_BPF, unix.CAP_SYS_ADMIN, true, "load BPF programs and maps"},
-	{"CAP_PERFMON", unix.CAP_PERFMON, unix.CAP_SYS_ADMIN, true, "attach them to kernel hooks and read what programs send"},
-	{"CAP_SYS_PTRACE", unix.CAP_SYS_PTRACE, -1, false, "look into processes of other users: executable, environment, memory maps"},
-	{"CAP_DAC_READ_SEARCH", unix.CAP_DAC_READ_SEARCH, -1, false, "open what only its owner may read: environment, open files, executable"},
+	{"CAP_BPF", unix.CAP_BPF, unix.CAP_SYS_ADMIN, true, "load BPF programs and maps", ""},
+	{"CAP_PERFMON", unix.CAP_PERFMON, unix.CAP_SYS_ADMIN, true, "attach them to kernel hooks and read what programs send", ""},
+	{"CAP_SYS_PTRACE", unix.CAP_SYS_PTRACE, -1, false, "look into processes of other users: executable, environment, memory maps", unnamed},
+	{"CAP_DAC_READ_SEARCH", unix.CAP_DAC_READ_SEARCH, -1, false, "open what only its owner may read: environment, open files, executable", unnamed},
+	{"CAP_NET_ADMIN", unix.CAP_NET_ADMIN, -1, false, "headers and tcp propagation: attach to the sockets of cgroups", "traces end at the border of this node"},
 }
 
-// absent returns those of the optional capabilities that the agent lacks.
-func absent() []capability {
+// absent returns those of the optional capabilities that the agent lacks and that
+// its configuration has use for.
+func absent(c config) []capability {
 	held, err := effectiveCapabilities()
 	var lacking []capability
-	for _, c := range capabilities {
-		if !c.required && !c.find(held, err).ok {
-			lacking = append(lacking, c)
+	for _, one := range capabilities {
+		idle := one.bit == unix.CAP_NET_ADMIN && !c.propagation.Outward()
+		if !one.required && !idle && !one.find(held, err).ok {
+			lacking = append(lacking, one)
 		}
 	}
 	return lacking

@@ -7,6 +7,7 @@ import (
 
 	"github.com/clewtrace/clew/context/traceparent"
 	"github.com/clewtrace/clew/export"
+	"github.com/clewtrace/clew/probes"
 	"github.com/clewtrace/clew/probes/discover"
 	"github.com/clewtrace/clew/probes/protocol"
 )
@@ -19,7 +20,7 @@ type config struct {
 
 	hooks           string              // CLEW_HOOKS; "" takes the first family that attaches
 	rules           discover.Rules      // CLEW_TARGETS
-	local           bool                // CLEW_PROPAGATION names local
+	propagation     probes.Propagation  // CLEW_PROPAGATION, CLEW_TCP_OPTION_PEERS, OTEL_PROPAGATORS
 	sampler         traceparent.Sampler // OTEL_TRACES_SAMPLER and _ARG
 	tracesPerSecond float64             // CLEW_TRACES_PER_SECOND; 0 is unlimited
 	keepErrors      bool                // CLEW_KEEP_ERRORS
@@ -34,6 +35,8 @@ type config struct {
 
 	metricsAddr string // CLEW_METRICS_ADDR; "" is off
 	memoryLimit int64  // CLEW_MEMORY_LIMIT in bytes
+
+	remarks []string // what was asked for and is not done, and why
 }
 
 // The three exporters.
@@ -48,11 +51,15 @@ const (
 func defaults() config {
 	return config{
 		logLevel:    zapcore.InfoLevel,
-		local:       true,
 		keepErrors:  true,
 		keepSlow:    time.Second,
 		exporter:    exporterConsole,
 		endpoint:    "http://localhost:4317",
 		memoryLimit: 256 << 20,
+		propagation: probes.Propagation{
+			Rungs:   probes.RungLocal | probes.RungHeaders | probes.RungTCP,
+			Peers:   privatePeers,
+			Formats: traceparent.TraceContext,
+		},
 	}
 }

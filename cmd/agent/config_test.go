@@ -20,7 +20,7 @@ func TestEmptyEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.exporter != exporterConsole || !c.rules.Everything() || !c.local || !c.keepErrors ||
+	if c.exporter != exporterConsole || !c.rules.Everything() || !c.keepErrors ||
 		c.keepSlow != time.Second || c.metricsAddr != "" || c.memoryLimit != 256<<20 || c.logLevel != zapcore.InfoLevel {
 		t.Errorf("defaults: %+v", c)
 	}
@@ -36,7 +36,7 @@ func TestGoodValues(t *testing.T) {
 	}{
 		"targets":            {[]string{"CLEW_TARGETS=exe=nginx,!port=22"}, func(c config) bool { return c.rules.NeedsPorts() }},
 		"hooks":              {[]string{"CLEW_HOOKS=fentry"}, func(c config) bool { return c.hooks == "fentry" }},
-		"no propagation":     {[]string{"CLEW_PROPAGATION=none"}, func(c config) bool { return !c.local }},
+		"no propagation":     {[]string{"CLEW_PROPAGATION=none"}, func(c config) bool { return c.propagation.Rungs == 0 }},
 		"budget":             {[]string{"CLEW_TRACES_PER_SECOND=0.5"}, func(c config) bool { return c.tracesPerSecond == 0.5 }},
 		"errors":             {[]string{"CLEW_KEEP_ERRORS=FALSE"}, func(c config) bool { return !c.keepErrors }},
 		"slow":               {[]string{"CLEW_KEEP_SLOW=250ms"}, func(c config) bool { return c.keepSlow == 250*time.Millisecond }},
@@ -82,9 +82,8 @@ func TestBadValues(t *testing.T) {
 		{"CLEW_TARGETS=exe=[", "CLEW_TARGETS: "},
 		{"CLEW_TARGETS=pod=web", "not supported yet"},
 		{"CLEW_HOOKS=uprobe", `CLEW_HOOKS: "uprobe" is not one of tracepoint, fentry, kprobe`},
-		{"CLEW_PROPAGATION=local,headers", "CLEW_PROPAGATION: headers is not supported by this version"},
-		{"CLEW_PROPAGATION=none,local", "none stands alone"},
-		{"CLEW_PROPAGATION=loca", `"loca" is not one of local, none`},
+		{"CLEW_PROPAGATION=loca", `CLEW_PROPAGATION: at character 1: "loca" is not one of local, headers, tcp, none`},
+		{"CLEW_TCP_OPTION_PEERS=10/8", `CLEW_TCP_OPTION_PEERS: "10/8" is not an address`},
 		{"CLEW_TRACES_PER_SECOND=0", "CLEW_TRACES_PER_SECOND: "},
 		{"CLEW_TRACES_PER_SECOND=NaN", "CLEW_TRACES_PER_SECOND: "},
 		{"CLEW_TRACES_PER_SECOND=-1", "CLEW_TRACES_PER_SECOND: "},
@@ -103,8 +102,7 @@ func TestBadValues(t *testing.T) {
 		{"CLEW_CPU_BUDGET=1%", "CLEW_CPU_BUDGET: not supported by this version"},
 		{"OTEL_TRACES_EXPORTER=zipkin", `OTEL_TRACES_EXPORTER: "zipkin" is not one of otlp, console, none`},
 		{"OTEL_TRACES_SAMPLER=xray", "OTEL_TRACES_SAMPLER"},
-		{"OTEL_PROPAGATORS=b3", "OTEL_PROPAGATORS: "},
-		{"OTEL_PROPAGATORS=baggage", "tracecontext is missing"},
+		{"OTEL_PROPAGATORS=jaeger", "OTEL_PROPAGATORS: jaeger is not supported by this version; supported are tracecontext, b3"},
 		{"OTEL_BSP_SCHEDULE_DELAY=5s", "OTEL_BSP_SCHEDULE_DELAY: "},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://", "OTEL_EXPORTER_OTLP_ENDPOINT: "},
 		{"OTEL_LOG_LEVEL=loud", "OTEL_LOG_LEVEL: "},

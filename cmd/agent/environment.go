@@ -31,6 +31,15 @@ func (p problems) Error() string {
 	return "configuration:\n  " + strings.Join(p, "\n  ")
 }
 
+// Unwrap returns the problems one by one.
+func (p problems) Unwrap() []error {
+	errs := make([]error, len(p))
+	for i, text := range p {
+		errs[i] = errors.New(text)
+	}
+	return errs
+}
+
 // add takes what err says, each part of a joined error for itself, with prefix
 // before it.
 func (p *problems) add(prefix string, err error) {
@@ -69,6 +78,7 @@ func loadConfig(environ []string, form string) (config, error) {
 	c.sampler, err = traceparent.ParseSampler(getenv("OTEL_TRACES_SAMPLER"), getenv("OTEL_TRACES_SAMPLER_ARG"))
 	wrong.add("", err)
 	wrong.add("", setExporter(&c, getenv))
+	wrong.add("", settlePropagation(&c))
 	wrong.add("-o: ", setForm(&c, form))
 	if len(wrong) > 0 {
 		slices.Sort(wrong)

@@ -27,11 +27,11 @@ func explain(args, environ []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return complain(stderr, exitConfiguration, err)
 	}
-	inspector, err := discover.New("", c.rules)
+	inspector, err := discover.New("", c.rules, c.propagation.Asked()...)
 	if err != nil {
 		return complain(stderr, exitEnvironment, err)
 	}
-	lines, err := inspector.Explain(uint32(pid))
+	target, lines, err := inspector.Explain(uint32(pid))
 	switch {
 	case errors.Is(err, discover.ErrGone):
 		return complain(stderr, exitEnvironment, fmt.Errorf("process %d does not exist, or has just ended", pid))
@@ -41,7 +41,8 @@ func explain(args, environ []string, stdout, stderr io.Writer) int {
 		return complain(stderr, exitEnvironment, err)
 	}
 	if slices.ContainsFunc(lines, func(l discover.Line) bool { return l.Name == "executable" }) {
-		lines = append(lines, evidence(c, pid)...)
+		lines = append(lines, evidence(pid)...)
+		lines = append(lines, propagation(c, target)...)
 	}
 	for _, line := range lines {
 		fmt.Fprintf(stdout, "%-12s %s\n", line.Name, line.Text)
@@ -51,18 +52,34 @@ func explain(args, environ []string, stdout, stderr io.Writer) int {
 
 // evidence says what can tie an outgoing request of the process to an incoming
 // one, besides what discovery says of its threads.
-func evidence(c config, pid uint64) []discover.Line {
+func evidence(pid uint64) []discover.Line {
 	lines := []discover.Line{{Name: "evidence", Text: "header: a traceparent that it sends or receives"}}
-	local := "local: contexts handed over between processes of this node, if clew doctor finds the hook for it"
-	if !c.local {
-		local = "not local: CLEW_PROPAGATION is none"
-	}
-	lines = append(lines, discover.Line{Name: "evidence", Text: local})
 	if text := goroutines(fmt.Sprintf("/proc/%d/exe", pid)); text != "" {
 		return append(lines, discover.Line{Name: "goroutines", Text: text})
 	}
 	return append(lines, discover.Line{Name: "evidence",
 		Text: "fork: of a process or thread that it starts while serving one request, the first request"})
+}
+
+// propagation says by which rungs the context of the process's requests may
+// leave, and why by these.
+func propagation(c config, target discover.Target) []discover.Line {
+	if !target.Watch {
+		return []discover.Line{{Name: "propagation", Text: "none: it is not watched"}}
+	}
+	rungs, exception := c.propagation.Of(target.Facts)
+	why := "CLEW_PROPAGATION makes no exception of it"
+	if exception != nil {
+		why = "CLEW_PROPAGATION makes an exception of " + exception.Rules.String()
+	}
+	lines := []discover.Line{{Name: "propagation", Text: rungs.String() + ": " + why}}
+	if rungs != 0 {
+		lines = append(lines, discover.Line{Name: "propagation", Text: "clew doctor says which of these work on this node"})
+	}
+	for _, remark := range c.remarks {
+		lines = append(lines, discover.Line{Name: "propagation", Text: remark})
+	}
+	return lines
 }
 
 // goroutines says whether the goroutines of a program can be told apart; it is

@@ -13,6 +13,8 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+
+	"github.com/clewtrace/clew/probes/trial"
 )
 
 // version is set by the linker.
@@ -42,6 +44,7 @@ Traces are printed on the console unless an OTLP endpoint is set. Variables:
 `
 
 func main() {
+	trial.Child() // of a self-test: does not return there
 	// The first signal drains. The second one finds the default handler again
 	// and ends the process at once.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)

@@ -38,15 +38,18 @@ func trace(ctx context.Context, environ []string, form string, stdout, stderr io
 	log := newLogger(stderr, c.logLevel)
 	defer log.Sync() //nolint:errcheck // nothing is left to tell it to
 
-	for _, c := range absent() {
-		log.Warn("processes of other users may be missed or go without a name",
-			zap.String("missing", c.name), zap.String("purpose", c.purpose))
+	for _, lacking := range absent(c) {
+		log.Warn(lacking.without, zap.String("missing", lacking.name), zap.String("purpose", lacking.purpose))
+	}
+	for _, remark := range c.remarks {
+		log.Info(remark)
 	}
 	a, err := newAgent(ctx, log, c, stdout)
 	if err != nil {
 		return complain(stderr, exitEnvironment, err)
 	}
 	fmt.Fprintln(stderr, "clew "+a.summary(c))
+	logRungs(log, a.probes.Rungs())
 	for _, missing := range a.probes.Missing() {
 		log.Info("not seen with these hooks", zap.String("missing", missing))
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -25,8 +24,10 @@ func clewVariables() []variable {
 			func(c *config, v string) (err error) { c.rules, err = discover.ParseRules(v); return err }},
 		{"CLEW_HOOKS", "the first that attaches", "family of kernel hooks: tracepoint, fentry, kprobe",
 			func(c *config, v string) error { return oneOf(&c.hooks, v, "tracepoint", "fentry", "kprobe") }},
-		{"CLEW_PROPAGATION", "local", "how a trace crosses from one program to the next: local, none",
+		{"CLEW_PROPAGATION", "local,headers,tcp", "how a trace crosses from one program to the next: local, headers, tcp, or none; headers! or tcp! uses it though its self-test fails; then for some processes, each after a semicolon, RULES -> RUNGS, with rules as of CLEW_TARGETS",
 			setPropagation},
+		{"CLEW_TCP_OPTION_PEERS", "private addresses", "hosts that tcp sends to and takes from: ranges such as 10.0.0.0/8 and addresses, comma-separated; or none",
+			setPeers},
 		{"CLEW_TRACES_PER_SECOND", "unlimited", "budget of new traces for this node",
 			func(c *config, v string) error { return number(&c.tracesPerSecond, v, 0.001, 1e6) }},
 		{"CLEW_KEEP_ERRORS", "true", "keep requests that end in an error although they are not sampled",
@@ -56,8 +57,8 @@ func standardVariables() []variable {
 		{"OTEL_BSP_EXPORT_TIMEOUT", "30000", "longest time for one export with its retries, in milliseconds", nil},
 		{"OTEL_BSP_MAX_QUEUE_SIZE", "16384", "spans that may wait; more are dropped and counted", nil},
 		{"OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "512", "spans in one export", nil},
-		{"OTEL_PROPAGATORS", "tracecontext", "form of the context that is read: tracecontext (baggage is allowed beside it and passes untouched)",
-			func(_ *config, v string) error { return checkPropagators(v) }},
+		{"OTEL_PROPAGATORS", "tracecontext", "headers in which context is read: tracecontext, b3, b3multi, or none (baggage is allowed and passes untouched)",
+			setPropagators},
 		{"OTEL_LOG_LEVEL", "info", "error, warn, info, debug",
 			setLogLevel},
 		{"OTEL_SDK_DISABLED", "false", "true traces nothing and waits for a signal",
@@ -79,26 +80,6 @@ func otlpVariables() []variable {
 		{"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "none", "file of the agent's own certificate", nil},
 		{"OTEL_EXPORTER_OTLP_CLIENT_KEY", "none", "file of the agent's own key", nil},
 	}
-}
-
-func setPropagation(c *config, value string) error {
-	rungs := list(value)
-	if slices.Contains(rungs, "none") && len(rungs) > 1 {
-		return errors.New("none stands alone")
-	}
-	c.local = false
-	for _, rung := range rungs {
-		switch rung {
-		case "local":
-			c.local = true
-		case "none":
-		case "headers", "tcp", "tls":
-			return fmt.Errorf("%s is not supported by this version: it links programs on this node only (local)", rung)
-		default:
-			return fmt.Errorf("%q is not one of local, none", rung)
-		}
-	}
-	return nil
 }
 
 // secretHeaders are never recorded, whoever asks.
@@ -159,16 +140,4 @@ func setLogLevel(c *config, value string) error {
 		return err
 	}
 	return c.logLevel.Set(level)
-}
-
-func checkPropagators(value string) error {
-	for _, name := range list(value) {
-		if name != "tracecontext" && name != "baggage" {
-			return fmt.Errorf("%q is not supported: the context of a request is read from traceparent only", name)
-		}
-	}
-	if !slices.Contains(list(value), "tracecontext") {
-		return errors.New("tracecontext is missing: traceparent is always read")
-	}
-	return nil
 }

@@ -13,11 +13,14 @@ const EvidenceKey = attribute.Key("clew.parent.evidence")
 
 // evidences names the kinds of evidence, as values of EvidenceKey.
 var evidences = [...]string{
-	protocol.EvidenceHeader:    "header",
-	protocol.EvidenceLocal:     "local",
-	protocol.EvidenceGoroutine: "goroutine",
-	protocol.EvidenceThread:    "thread",
-	protocol.EvidenceFork:      "fork",
+	protocol.EvidenceHeader:      "header",
+	protocol.EvidenceRelay:       "header",
+	protocol.EvidenceLocal:       "local",
+	protocol.EvidenceTCPOption:   "tcp-option",
+	protocol.EvidenceGoroutine:   "goroutine",
+	protocol.EvidenceThread:      "thread",
+	protocol.EvidenceFork:        "fork",
+	protocol.EvidenceRequestLine: "request-line",
 }
 
 // Limits bounds what an Assembler keeps. A zero field means its default.
@@ -137,7 +140,7 @@ func (a *Assembler) link(s *Span, t *protocol.Trace) outcome {
 	}
 	s.ParentID = t.ParentID
 	s.Attributes = append(s.Attributes, EvidenceKey.String(evidences[t.Evidence]))
-	if t.Evidence != protocol.EvidenceHeader {
+	if t.Evidence != protocol.EvidenceHeader && t.Evidence != protocol.EvidenceTCPOption {
 		a.parents.add(t.ParentID) // one of our own spans
 	}
 	return kept

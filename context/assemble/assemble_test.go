@@ -135,7 +135,7 @@ func TestEvidence(t *testing.T) {
 			t.Errorf("evidence %d is %q, want %q", evidence, got, name)
 		}
 	}
-	if evidences[protocol.EvidenceFork] == "" || len(evidences) != int(protocol.EvidenceFork)+1 {
+	if evidences[protocol.EvidenceRequestLine] == "" || len(evidences) != int(protocol.EvidenceRequestLine)+1 {
 		t.Error("an evidence has no name")
 	}
 }

@@ -128,14 +128,15 @@ func (s *programs) ownServer(pid uint32, process *workload.Process) bool {
 func (s *programs) ownClient(x *protocol.Exchange, process *workload.Process) bool {
 	// Of unsampled requests only the odd one is seen, and late: they prove
 	// nothing.
-	if x.Trace.Evidence != protocol.EvidenceHeader || !x.Trace.Sampled {
+	relayed := x.Trace.Evidence == protocol.EvidenceRelay
+	if x.Trace.Evidence != protocol.EvidenceHeader && !relayed || !x.Trace.Sampled {
 		return false
 	}
 	p := s.use(x.PID)
 	p.is(process)
 	traceKnown, spanKnown := p.knows(&x.Trace)
 	switch {
-	case spanKnown:
+	case spanKnown, relayed:
 		p.relays, p.client, p.server = true, false, false
 		return false
 	case p.relays:

@@ -1,6 +1,6 @@
-// Package traceparent reads and writes W3C Trace Context (Level 2) and decides
-// sampling. It is the Go twin of bpf/include/trace.h; both are held to the rows
-// of testdata/vectors.txt.
+// Package traceparent reads and writes W3C Trace Context (Level 2), reads B3 and
+// decides sampling. It is the Go twin of bpf/include/trace.h and b3.h; both are
+// held to the rows of testdata/vectors.txt.
 package traceparent
 
 // Size is the length in bytes of a version 00 traceparent value.

@@ -12,11 +12,12 @@ import (
 type Line struct{ Name, Text string }
 
 // Explain says in words whether a process is watched, by which rule, and what
-// else discovery knows of it. Its errors are those of Inspect.
-func (i *Inspector) Explain(pid uint32) ([]Line, error) {
-	target, err := i.inspect(pid, &proc.Listeners{}, true)
+// else discovery knows of it; and returns what it has found, with all facts
+// filled. Its errors are those of Inspect.
+func (i *Inspector) Explain(pid uint32) (Target, []Line, error) {
+	target, err := i.inspect(pid, &proc.Listeners{}, complete)
 	if err != nil {
-		return nil, err
+		return Target{}, nil, err
 	}
 	verdict := "no: "
 	if target.Watch {
@@ -27,7 +28,7 @@ func (i *Inspector) Explain(pid uint32) ([]Line, error) {
 		{"process", fmt.Sprintf("%s, pid %d, parent %d", target.Comm, target.PID, target.Parent)},
 	}
 	if target.KernelThread {
-		return lines, nil
+		return target, lines, nil
 	}
 	lines = append(lines,
 		Line{"executable", target.Exe},
@@ -43,7 +44,7 @@ func (i *Inspector) Explain(pid uint32) ([]Line, error) {
 	if target.Container != "" {
 		lines = append(lines, Line{"container", target.Container})
 	}
-	return lines, nil
+	return target, lines, nil
 }
 
 // evidence says what can tie an outgoing request of the program to the incoming

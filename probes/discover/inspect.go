@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,28 +46,45 @@ type Target struct {
 type Inspector struct {
 	fs       proc.FS
 	rules    Rules
+	asked    []Rules // all whose facts are wanted; the first are rules
 	self     uint32
+	exe      string // of the agent
 	programs program.Cache
 	guard    *proc.Guard
 }
 
-// New returns an inspector of the proc filesystem at root ("" is /proc).
-func New(root string, rules Rules) (*Inspector, error) {
+// New returns an inspector of the proc filesystem at root ("" is /proc). Facts are
+// filled for the others too, which somebody else is going to apply.
+func New(root string, rules Rules, others ...Rules) (*Inspector, error) {
 	fs := proc.New(root)
 	self, err := fs.Self()
 	if err != nil {
 		return nil, fmt.Errorf("start discovery at %s: %w", fs.Root(), err)
 	}
-	return &Inspector{fs: fs, rules: rules, self: self, guard: proc.NewGuard(maxReading, patience)}, nil
+	exe, _ := os.Executable() // unknown, its self-tests are told by the kernel side only
+	return &Inspector{
+		fs: fs, exe: exe, rules: rules, asked: append([]Rules{rules}, others...), self: self,
+		guard: proc.NewGuard(maxReading, patience),
+	}, nil
 }
 
 // Rules returns the rules that the inspector applies.
 func (i *Inspector) Rules() Rules { return i.rules }
 
+// need says whether any rule has one of these keys.
+func (i *Inspector) need(keys ...string) bool {
+	return slices.ContainsFunc(i.asked, func(r Rules) bool { return r.need(keys...) })
+}
+
+// wants says whether any rule names a port.
+func (i *Inspector) wants(port uint16) bool {
+	return slices.ContainsFunc(i.asked, func(r Rules) bool { return r.wants(port) })
+}
+
 // Inspect reads a process and applies the rules to it. It returns ErrGone when
 // the process exits at any step, and ErrStuck rather than hang.
 func (i *Inspector) Inspect(pid uint32) (Target, error) {
-	return i.inspect(pid, &proc.Listeners{Wanted: i.rules.wants}, false)
+	return i.inspect(pid, &proc.Listeners{Wanted: i.wants}, decisive)
 }
 
 // InspectAll inspects processes in one pass, which reads the sockets of each
@@ -73,15 +92,26 @@ func (i *Inspector) Inspect(pid uint32) (Target, error) {
 // is made to run every second or so over the processes in question when the
 // rules need ports.
 func (i *Inspector) InspectAll(ctx context.Context, pids []uint32, found func(Target)) error {
-	listeners := &proc.Listeners{Wanted: i.rules.wants}
+	return i.pass(ctx, pids, decisive, found)
+}
+
+// Facts does the same for processes that have been inspected before, to see
+// whether rules fit them now. It leaves out what a program is made of, which is
+// most of the work and stays as it is.
+func (i *Inspector) Facts(ctx context.Context, pids []uint32, found func(Facts)) error {
+	return i.pass(ctx, pids, factual, func(t Target) { found(t.Facts) })
+}
+
+func (i *Inspector) pass(ctx context.Context, pids []uint32, how depth, found func(Target)) error {
+	listeners := &proc.Listeners{Wanted: i.wants}
 	for _, pid := range pids {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		target, err := i.inspect(pid, listeners, false)
+		target, err := i.inspect(pid, listeners, how)
 		switch {
 		case errors.Is(err, ErrStuck):
-			listeners = &proc.Listeners{Wanted: i.rules.wants} // the hanging call still holds the old one
+			listeners = &proc.Listeners{Wanted: i.wants} // the hanging call still holds the old one
 		case err == nil:
 			found(target)
 		}
@@ -104,14 +134,23 @@ func (i *Inspector) Scan(ctx context.Context, visit func(pid uint32)) error {
 	return errors.Join(err, ctx.Err())
 }
 
-// inspect reads one process; all also reads what the rules do not need.
-func (i *Inspector) inspect(pid uint32, listeners *proc.Listeners, all bool) (Target, error) {
+// depth is how much of a process is read.
+type depth uint8
+
+const (
+	factual  depth = iota // what the rules look at
+	decisive              // and of one that is watched its program
+	complete              // everything
+)
+
+// inspect reads one process.
+func (i *Inspector) inspect(pid uint32, listeners *proc.Listeners, how depth) (Target, error) {
 	type result struct {
 		target Target
 		err    error
 	}
 	r, ok := proc.Within(i.guard, func() result {
-		target, err := i.read(pid, listeners, all)
+		target, err := i.read(pid, listeners, how)
 		return result{target, err}
 	})
 	if !ok {
@@ -123,20 +162,21 @@ func (i *Inspector) inspect(pid uint32, listeners *proc.Listeners, all bool) (Ta
 	return r.target, nil
 }
 
-func (i *Inspector) read(pid uint32, listeners *proc.Listeners, all bool) (Target, error) {
+func (i *Inspector) read(pid uint32, listeners *proc.Listeners, how depth) (Target, error) {
 	p, err := i.fs.Open(pid)
 	if err != nil {
 		return Target{}, err
 	}
 	defer p.Close()
-	facts, err := i.facts(p, listeners, all)
+	facts, err := i.facts(p, listeners, how == complete)
 	if err != nil {
 		return Target{}, err
 	}
-	facts.Self = pid == i.self
+	// The agent starts itself for its self-tests.
+	facts.Self = pid == i.self || facts.Parent == i.self && facts.Exe == i.exe
 	target := Target{Facts: facts}
 	target.Watch, target.Reason = i.rules.Match(facts)
-	if target.Watch || all && !facts.KernelThread {
+	if how >= decisive && target.Watch || how == complete && !facts.KernelThread {
 		target.Program = program.Loaded(p, i.programs.Identify(p, facts.Exe))
 	}
 	return target, nil
@@ -160,13 +200,13 @@ func (i *Inspector) facts(p *proc.Process, listeners *proc.Listeners, all bool) 
 		return Facts{}, err
 	}
 	facts.Exe = strings.TrimSuffix(exe, " (deleted)")
-	if all || i.rules.need("cgroup", "container") {
+	if all || i.need("cgroup", "container") {
 		if facts.Cgroups, err = p.Cgroups(); err != nil {
 			return Facts{}, err
 		}
 		facts.Container = proc.Container(facts.Cgroups)
 	}
-	if all || i.rules.NeedsPorts() {
+	if all || i.need("port") {
 		if facts.Ports, err = listeners.Ports(p); err != nil {
 			return Facts{}, err
 		}

@@ -64,6 +64,36 @@ func TestInspectReal(t *testing.T) {
 	}
 }
 
+// TestFactsForOthers: rules that somebody else applies find their facts, and
+// decide nothing here.
+func TestFactsForOthers(t *testing.T) {
+	root := proctest.New(t, proctest.Process{PID: 5, Comm: "x", Exe: "/bin/x", Cgroup: "0::/shop\n"})
+	other, err := discover.ParseRules("!cgroup=/shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := discover.New(root, discover.Rules{}, discover.Rules{}, other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := i.Inspect(5)
+	if err != nil || !target.Watch || !slices.Equal(target.Cgroups, []string{"/shop"}) {
+		t.Errorf("got %+v, %v", target, err)
+	}
+	err = i.Facts(context.Background(), []uint32{4, 5}, func(facts discover.Facts) {
+		if facts.PID != 5 || !slices.Equal(facts.Cgroups, []string{"/shop"}) {
+			t.Errorf("facts %+v", facts)
+		}
+		target.PID = 0
+	})
+	if err != nil || target.PID != 0 {
+		t.Errorf("facts of no process (%v)", err)
+	}
+	if target, err := inspector(t, root, "").Inspect(5); err != nil || target.Cgroups != nil {
+		t.Errorf("got %+v, %v: nobody asks for cgroups", target, err)
+	}
+}
+
 // TestInspectKernelThread needs to see the kernel's threads, as the agent does.
 func TestInspectKernelThread(t *testing.T) {
 	root := proctest.New(t,
@@ -75,7 +105,7 @@ func TestInspectKernelThread(t *testing.T) {
 	if err != nil || target.Watch || target.Reason != "it is a kernel thread" {
 		t.Errorf("kernel thread: %+v, %v", target, err)
 	}
-	if lines, err := i.Explain(2); err != nil || lines[0].Text != "no: it is a kernel thread" {
+	if _, lines, err := i.Explain(2); err != nil || lines[0].Text != "no: it is a kernel thread" {
 		t.Errorf("explanation %v, %v", lines, err)
 	}
 	if _, err := i.Inspect(3); !errors.Is(err, discover.ErrGone) {
@@ -171,9 +201,12 @@ sys.stdin.read()
 	if err != nil || !slices.Equal(watched, []uint32{parent, child}) {
 		t.Errorf("%s watches %v, %v, want %v", rule, watched, err, []uint32{parent, child})
 	}
-	lines, err := inspector(t, "", "").Explain(child)
+	found, lines, err := inspector(t, "", "").Explain(child)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if found.PID != child || !slices.Equal(found.Ports, []uint16{port}) || len(found.Cgroups) == 0 {
+		t.Errorf("explained %+v, want all facts of %d", found, child)
 	}
 	text := fmt.Sprint(lines)
 	for _, part := range []string{"yes: every process is watched", "cpython", fmt.Sprintf("TCP port %d", port), "thread, while exactly one", fmt.Sprintf("parent %d", parent)} {
@@ -246,6 +279,18 @@ func BenchmarkInspect(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := i.Inspect(pid); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkFacts is what it costs to look again at one process, when rules ask
+// for its cgroups.
+func BenchmarkFacts(b *testing.B) {
+	i := inspector(b, "", "!cgroup=/none")
+	pids := []uint32{uint32(sleep(b).Process.Pid)}
+	for b.Loop() {
+		if err := i.Facts(context.Background(), pids, func(discover.Facts) {}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -156,6 +156,19 @@ func (r Rules) Everything() bool { return len(r.list) == 0 }
 // and watched processes again from time to time; see Inspector.InspectAll.
 func (r Rules) NeedsPorts() bool { return r.need("port") }
 
+// MayChange says that what the rules decide of a process may change while its
+// program runs: ports open after exec, and processes are moved between cgroups.
+func (r Rules) MayChange() bool { return r.need("port", "cgroup", "container") }
+
+// String returns the rules as they were written; "" chooses everything.
+func (r Rules) String() string {
+	texts := make([]string, len(r.list))
+	for i, one := range r.list {
+		texts[i] = one.text
+	}
+	return strings.Join(texts, ",")
+}
+
 // need says whether any rule has one of these keys.
 func (r Rules) need(keys ...string) bool {
 	return slices.ContainsFunc(r.list, func(one rule) bool { return slices.Contains(keys, one.key) })

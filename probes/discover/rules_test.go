@@ -103,19 +103,23 @@ func TestMatchNever(t *testing.T) {
 }
 
 func TestRulesProperties(t *testing.T) {
-	for text, want := range map[string]struct{ everything, ports bool }{
-		"":                  {true, false},
-		"exe=a":             {false, false},
-		"exe=a,!port=1-2":   {false, true},
-		"port=8080":         {false, true},
-		"!pid=1,!cgroup=/x": {false, false},
+	for text, want := range map[string]struct{ everything, ports, change bool }{
+		"":                  {true, false, false},
+		"exe=a":             {false, false, false},
+		"exe=a,!port=1-2":   {false, true, true},
+		"port=8080":         {false, true, true},
+		"!pid=1,!cgroup=/x": {false, false, true},
+		"exe=a,container=b": {false, false, true},
 	} {
 		rules, err := ParseRules(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if rules.Everything() != want.everything || rules.NeedsPorts() != want.ports {
-			t.Errorf("%q: everything %v, needs ports %v", text, rules.Everything(), rules.NeedsPorts())
+		if rules.Everything() != want.everything || rules.NeedsPorts() != want.ports || rules.MayChange() != want.change {
+			t.Errorf("%q: everything %v, needs ports %v, may change %v", text, rules.Everything(), rules.NeedsPorts(), rules.MayChange())
+		}
+		if rules.String() != text {
+			t.Errorf("%q is written %q", text, rules)
 		}
 	}
 }
@@ -176,6 +180,9 @@ func FuzzParseRules(f *testing.F) {
 		facts := Facts{PID: 1, Exe: exe, Cgroups: []string{exe}, Container: exe}
 		if _, reason := rules.Match(facts); reason == "" {
 			t.Errorf("%q: no reason", text)
+		}
+		if again, err := ParseRules(rules.String()); err != nil || again.String() != rules.String() {
+			t.Errorf("%q is written %q, which reads %q, %v", text, rules, again, err)
 		}
 	})
 }

@@ -354,7 +354,7 @@ func (s *Conversations) entered(c *call) {
 	switch t.Evidence {
 	case EvidenceHeader:
 		s.options.Entered(r.PID, t)
-	case EvidenceLocal:
+	case EvidenceLocal, EvidenceTCPOption:
 		if parent, ok := c.dialect.context(r.Head); ok {
 			t.TraceID, t.ParentID, t.Evidence = parent.TraceID, parent.SpanID, EvidenceHeader
 			s.options.Entered(r.PID, t)

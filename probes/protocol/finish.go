@@ -36,7 +36,7 @@ func (l *link) carries(q *query, value []byte) {
 		return
 	}
 	t := &q.origin.trace
-	if t.Evidence == EvidenceLocal && t.TraceID == parent.TraceID {
+	if (t.Evidence == EvidenceLocal || t.Evidence == EvidenceTCPOption) && t.TraceID == parent.TraceID {
 		return // the client's own span is the nearer parent
 	}
 	t.continues(&parent, l.owner.options.Sampler)

@@ -42,8 +42,8 @@ func (h *httpHead) traceState(t *Trace) string {
 // inTrace says whether the head carries the trace that t belongs to. Evidence
 // that is nearer than the header does not make its state a stranger.
 func (h *httpHead) inTrace(t *Trace) bool {
-	if t.Evidence != EvidenceLocal {
-		return t.Evidence == EvidenceHeader
+	if t.Evidence != EvidenceLocal && t.Evidence != EvidenceTCPOption {
+		return t.Evidence == EvidenceHeader || t.Evidence == EvidenceRelay
 	}
 	parent, ok := traceparent.Parse(h.fields[fieldTraceparent].value)
 	return ok && h.fields[fieldTraceparent].count == 1 && parent.TraceID == t.TraceID

@@ -40,12 +40,15 @@ const (
 type Evidence uint8
 
 const (
-	EvidenceNone      Evidence = iota
-	EvidenceHeader             // the bytes of the request carry a traceparent
-	EvidenceLocal              // the client's context, found in this kernel by connection and sequence number
-	EvidenceGoroutine          // the goroutine that sent it, or an ancestor, serves the parent
-	EvidenceThread             // the thread that sent it serves the parent, and nothing else
-	EvidenceFork               // the process or thread was started while serving the parent
+	EvidenceNone        Evidence = iota
+	EvidenceHeader               // the bytes of the request carry a traceparent
+	EvidenceRelay                // the same, passed on: it is the one that the parent came with
+	EvidenceLocal                // the client's context, found in this kernel by connection and sequence number
+	EvidenceTCPOption            // the same, from another host by a TCP option
+	EvidenceGoroutine            // the goroutine that sent it, or an ancestor, serves the parent
+	EvidenceThread               // the thread that sent it serves the parent, and nothing else
+	EvidenceFork                 // the process or thread was started while serving the parent
+	EvidenceRequestLine          // a proxy has one open request with this method and target
 )
 
 // Trace is the identity that the kernel gave a request at its first byte.

@@ -119,6 +119,21 @@ func TestDaemonSetHoldsTogether(t *testing.T) {
 		t.Fatalf("%d containers", len(pod.Containers))
 	}
 	checkContainer(t, pod.Containers[0])
+	checkPaths(t, pod)
+}
+
+// checkPaths makes sure that the container gets the host's control groups where
+// the agent looks for them, and no other part of the host.
+func checkPaths(t *testing.T, pod corev1.PodSpec) {
+	t.Helper()
+	const cgroups = "/sys/fs/cgroup"
+	if len(pod.Volumes) != 1 || pod.Volumes[0].HostPath == nil || pod.Volumes[0].HostPath.Path != cgroups {
+		t.Fatalf("volumes %v, want the host's %s", pod.Volumes, cgroups)
+	}
+	mounts := pod.Containers[0].VolumeMounts
+	if len(mounts) != 1 || mounts[0].Name != pod.Volumes[0].Name || mounts[0].MountPath != cgroups || mounts[0].ReadOnly {
+		t.Errorf("mounts %v, want %s, writable", mounts, cgroups)
+	}
 }
 
 func checkContainer(t *testing.T, c corev1.Container) {

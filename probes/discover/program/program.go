@@ -43,6 +43,10 @@ type Info struct {
 	// request left behind may call out on the same thread. Nginx is not: what it
 	// sends upstream, it sends for a request.
 	Multiplexes bool
+	// Proxy says that the program passes requests on, those of many clients by
+	// turns on one thread: what it sends is a request that it has received, with
+	// the same method and mostly the same target. It is told by its name.
+	Proxy bool
 	// Launcher says that the executable is the runtime's own (python3, java),
 	// so that its arguments name the program; not one with the runtime inside.
 	Launcher bool
@@ -142,6 +146,15 @@ var moving = map[string]bool{
 	"envoy": true, "haproxy": true, "traffic_server": true, "linkerd2-proxy": true, "ztunnel": true,
 }
 
+// proxies are the native programs that pass requests on from event loops of
+// their own. Not among them: those with a thread or process for each request
+// (Apache), for which the thread is evidence enough; those in Go (Traefik,
+// Caddy), whose goroutines are; those that pass on bytes and no requests.
+var proxies = map[string]bool{
+	"envoy": true, "haproxy": true, "linkerd2-proxy": true, "nginx": true, "openresty": true,
+	"squid": true, "traffic_server": true, "varnishd": true,
+}
+
 var versioned = regexp.MustCompile(`^([a-z-]+?)-?([0-9]+(?:\.[0-9]+)*)$`)
 
 // ByName says what can be told from the path of an executable alone.
@@ -155,12 +168,12 @@ func ByName(exe string) Info {
 		}
 	}
 	if runtime == "" {
-		return Info{Runtime: Native, Multiplexes: moving[base]}
+		return Info{Runtime: Native, Multiplexes: moving[base], Proxy: proxies[base]}
 	}
 	if !strings.Contains(version, ".") {
 		version = "" // "python3" names a generation, not a version
 	}
-	return Info{Runtime: runtime, Version: version, Multiplexes: multiplexes(runtime), Launcher: true}
+	return Info{Runtime: runtime, Version: version, Multiplexes: multiplexes(runtime), Proxy: proxies[base], Launcher: true}
 }
 
 // multiplexes says which runtimes schedule tasks of their own: over threads (Go,

@@ -1,0 +1,189 @@
+package probes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"go.uber.org/zap"
+)
+
+// outward decides which of the rungs that reach other hosts are in use: those
+// that are wanted, that this kernel can do, that passed their self-test or are
+// forced, and that the watchdog has not taken out since.
+type outward struct {
+	log      *zap.Logger
+	config   Config
+	family   family
+	injector *injector // nil: none of it loads here
+	ready    chan struct{}
+
+	mu     sync.Mutex
+	states []RungState
+}
+
+// outwardRungs are tried in this order.
+var outwardRungs = []Rungs{RungHeaders, RungTCP}
+
+// startOutward loads what the rungs need. What is missing is said by states, and
+// is no reason not to trace.
+func startOutward(log *zap.Logger, config Config, set settings, of *attached) *outward {
+	o := &outward{log: log, config: config, family: of.family, ready: make(chan struct{})}
+	for _, rung := range outwardRungs {
+		state := RungState{Name: rung.String()}
+		if config.Propagation.all().Has(rung) {
+			state.Reason = "its self-test is under way"
+		}
+		o.states = append(o.states, state)
+	}
+	var err error
+	if of.family.name == "kprobe" {
+		err = errors.New("kprobes share no state with what it takes: CLEW_HOOKS=tracepoint or fentry where these attach")
+	} else {
+		o.injector, err = newInjector(log, set, of, config.Propagation.Peers)
+	}
+	if err != nil {
+		o.injector = nil
+		for _, rung := range outwardRungs {
+			o.set(rung, RungState{Reason: err.Error()})
+		}
+	}
+	return o
+}
+
+// set changes the state of a rung that somebody wants.
+func (o *outward) set(rung Rungs, state RungState) {
+	if !o.config.Propagation.all().Has(rung) {
+		return
+	}
+	state.Name = rung.String()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i := range o.states {
+		if o.states[i].Name == state.Name {
+			o.states[i] = state
+		}
+	}
+}
+
+func (o *outward) isOn(rung Rungs) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, s := range o.states {
+		if s.Name == rung.String() {
+			return s.On
+		}
+	}
+	return false
+}
+
+// rungs returns the states.
+func (o *outward) rungs() []RungState {
+	if o == nil {
+		return nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return append([]RungState(nil), o.states...)
+}
+
+// enter is told of each process that may use one of the rungs.
+func (o *outward) enter(pid uint32) {
+	if o.injector != nil {
+		o.injector.enter(pid)
+	}
+}
+
+// run tries the rungs, uses those that may be used, and watches over them until
+// ctx ends.
+func (o *outward) run(ctx context.Context) {
+	if o == nil {
+		return
+	}
+	if o.injector == nil {
+		close(o.ready)
+		return
+	}
+	go o.injector.run(ctx)
+	o.try(ctx)
+	close(o.ready)
+	o.guard(ctx)
+}
+
+// try runs the self-tests and turns on, at once, the rungs that may be used: a
+// connection is looked at only once.
+func (o *outward) try(ctx context.Context) {
+	verdicts := make(map[Rungs]error)
+	var possible []Rungs
+	for _, rung := range outwardRungs {
+		if !o.config.Propagation.all().Has(rung) {
+			continue
+		}
+		if verdicts[rung] = o.injector.lacks(rung); verdicts[rung] == nil {
+			possible = append(possible, rung)
+		}
+	}
+	var on Rungs
+	for rung, err := range selfTest(ctx, o.log, o.config, o.family, possible) {
+		verdicts[rung] = err
+		if err == nil || o.config.Propagation.Forced.Has(rung) {
+			on |= rung
+		}
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	failed := o.injector.enable(on)
+	for _, rung := range outwardRungs {
+		if err, wanted := verdicts[rung]; wanted && failed != nil && on.Has(rung) {
+			o.tell(rung, false, failed)
+		} else if wanted {
+			o.tell(rung, on.Has(rung), err)
+		}
+	}
+}
+
+// tell sets and logs what came of a rung, of whose self-test err is the result.
+func (o *outward) tell(rung Rungs, on bool, err error) {
+	state := RungState{On: on, Forced: on && err != nil}
+	if err != nil {
+		state.Reason = err.Error()
+	}
+	o.set(rung, state)
+	log := o.log.With(zap.Stringer("rung", rung))
+	switch {
+	case state.Forced:
+		log.Warn("propagation to other hosts is forced although its self-test failed: traced programs may be harmed", zap.Error(err))
+	case on:
+		log.Info("propagation to other hosts works")
+	default:
+		log.Warn("no propagation to other hosts by this rung", zap.String("reason", state.Reason))
+	}
+}
+
+// takeOut turns a rung off for good.
+func (o *outward) takeOut(rung Rungs, reason string) {
+	err := o.injector.disable(rung)
+	o.set(rung, RungState{Reason: reason})
+	o.log.Error("propagation to other hosts was taken out", zap.Stringer("rung", rung), zap.String("reason", reason), zap.Error(err))
+}
+
+// detach restores every socket and leaves every cgroup.
+func (o *outward) detach() error {
+	if o == nil || o.injector == nil {
+		return nil
+	}
+	if err := errors.Join(o.injector.disable(RungHeaders|RungTCP), o.injector.groups.Close()); err != nil {
+		return fmt.Errorf("take propagation away: %w", err)
+	}
+	return nil
+}
+
+// Close does the same and frees everything.
+func (o *outward) Close() error {
+	if o == nil || o.injector == nil {
+		return nil
+	}
+	return o.injector.Close()
+}

@@ -1,0 +1,88 @@
+package probes
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// guardEvery is how often the watchdog looks.
+const guardEvery = 5 * time.Second
+
+// Bounds of the watchdog. So many requests have to fare badly, and so much more
+// often than those that nothing was written to, before it is taken for harm.
+const (
+	harmCount  = 10
+	harmFactor = 3
+	harmShare  = 0.05
+)
+
+// fate is how requests fared: bpf/include/outcome.h.
+type fate struct{ answered, late, unanswered uint64 }
+
+func (f fate) minus(g fate) fate {
+	return fate{f.answered - g.answered, f.late - g.late, f.unanswered - g.unanswered}
+}
+
+// worse says in what respect requests fare worse with a rung than without it, ""
+// if in none. Of few requests without it little is known: as much is then allowed
+// as they could hide (Laplace's rule of succession).
+func (f fate) worse(without fate) string {
+	check := func(what string, bad, all, badWithout, allWithout uint64) string {
+		if bad < harmCount {
+			return ""
+		}
+		share := float64(bad) / float64(all)
+		before := float64(badWithout+1) / float64(allWithout+2)
+		if share <= harmFactor*before+harmShare {
+			return ""
+		}
+		return fmt.Sprintf("%d of %d requests %s, %d of %d without it", bad, all, what, badWithout, allWithout)
+	}
+	if why := check("were not answered", f.unanswered, f.answered+f.unanswered,
+		without.unanswered, without.answered+without.unanswered); why != "" {
+		return why
+	}
+	return check("were answered late", f.late, f.answered, without.late, without.answered)
+}
+
+// guard compares how requests fare with a rung and without, and takes a rung out
+// that does harm.
+func (o *outward) guard(ctx context.Context) {
+	tick := time.NewTicker(guardEvery)
+	defer tick.Stop()
+	last := make(map[socketClass]fate)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		without := o.injector.fate(socketClassCLASS_PLAIN)
+		for class, rung := range map[socketClass]Rungs{
+			socketClassCLASS_HEADER: RungHeaders,
+			socketClassCLASS_OPTION: RungTCP,
+		} {
+			now := o.injector.fate(class)
+			if why := now.minus(last[class]).worse(without); why != "" && o.isOn(rung) {
+				o.takeOut(rung, "taken out by the watchdog: "+why)
+			}
+			last[class] = now
+		}
+	}
+}
+
+// fate sums up what the processors counted of a class.
+func (i *injector) fate(class socketClass) fate {
+	var sum fate
+	var perCPU []socketOutcome
+	if i.outcomes.Lookup(uint32(class), &perCPU) != nil {
+		return sum
+	}
+	for _, o := range perCPU {
+		sum.answered += o.Answered
+		sum.late += o.Late
+		sum.unanswered += o.Unanswered
+	}
+	return sum
+}
