@@ -21,7 +21,7 @@ int enter_sendmsg(__u64 *ctx)
 {
 	struct msghdr *msg = (struct msghdr *)ctx[1];
 
-	return on_send_early((struct sock *)ctx[0], &msg->msg_iter, false);
+	return on_send_early((struct sock *)ctx[0], msg, false);
 }
 
 SEC("fexit/tcp_sendmsg")
@@ -35,7 +35,7 @@ int enter_member(__u64 *ctx)
 {
 	struct msghdr *msg = (struct msghdr *)ctx[1];
 
-	return on_send_early((struct sock *)ctx[0], &msg->msg_iter, false);
+	return on_send_early((struct sock *)ctx[0], msg, false);
 }
 
 SEC("fexit/tcp_bpf_sendmsg")

@@ -87,7 +87,7 @@ int enter_sendmsg(struct pt_regs *ctx)
 	struct sock *sk = (struct sock *)ARG1(ctx);
 
 	enter_send(sk);
-	return on_send_early(sk, &msg->msg_iter, false);
+	return on_send_early(sk, msg, false);
 }
 
 SEC("kprobe/tcp_sendpage")

@@ -42,13 +42,13 @@ int sendmsg_locked(__u64 *ctx)
 {
 	struct msghdr *msg = (struct msghdr *)ctx[1];
 
-	return on_send_early((struct sock *)ctx[0], &msg->msg_iter, true);
+	return on_send_early((struct sock *)ctx[0], msg, true);
 }
 
 /* A fentry program has to return 0 for all the verifier knows. */
-static __always_inline int early_sendmsg(struct sock *sk, const struct iov_iter *it)
+static __always_inline int early_sendmsg(struct sock *sk, const struct msghdr *msg)
 {
-	on_send_early(sk, it, false);
+	on_send_early(sk, msg, false);
 	return 0;
 }
 
@@ -57,7 +57,7 @@ int enter_sendmsg(__u64 *ctx)
 {
 	struct msghdr *msg = (struct msghdr *)ctx[1];
 
-	return early_sendmsg((struct sock *)ctx[0], &msg->msg_iter);
+	return early_sendmsg((struct sock *)ctx[0], msg);
 }
 
 SEC("fentry/tcp_bpf_sendmsg")
@@ -65,7 +65,7 @@ int enter_member(__u64 *ctx)
 {
 	struct msghdr *msg = (struct msghdr *)ctx[1];
 
-	return early_sendmsg((struct sock *)ctx[0], &msg->msg_iter);
+	return early_sendmsg((struct sock *)ctx[0], msg);
 }
 
 SEC("tp_btf/inet_sock_set_state")

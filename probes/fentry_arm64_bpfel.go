@@ -14,13 +14,12 @@ import (
 )
 
 type fentryActivity struct {
-	_          structs.HostLayout
-	Open       int32
-	SameThread uint32
-	Mixes      uint32
-	Passes     uint32
-	Rewrites   uint32
-	Blind      uint32
+	_            structs.HostLayout
+	Open         int32
+	SameThread   uint32
+	Mixes        uint32
+	Pad          uint32
+	BlindUntilNs uint64
 }
 
 type fentryAgent struct {
@@ -99,6 +98,11 @@ type fentryConn struct {
 		Carries  uint8
 		Hello    uint8
 		Settled  uint8
+		ZeroCopy uint8
+		Opened   uint8
+		Answered uint8
+		Refused  uint8
+		Pad      [4]uint8
 	}
 	Tgid       uint32
 	Writer     uint32
@@ -431,6 +435,7 @@ type fentryThread struct {
 	_           structs.HostLayout
 	Request     uint64
 	Inherited   uint64
+	Reading     uint64
 	Receiving   uint64
 	Sending     uint64
 	Multiplexes uint32
@@ -453,6 +458,7 @@ const (
 	fentryMapLikes            = "likes"
 	fentryMapMarks            = "marks"
 	fentryMapOutcomes         = "outcomes"
+	fentryMapOwnLines         = "own_lines"
 	fentryMapPeerRanges       = "peer_ranges"
 	fentryMapPeers            = "peers"
 	fentryMapRequests         = "requests"
@@ -560,6 +566,7 @@ type fentryMapSpecs struct {
 	Likes          *ebpf.MapSpec `ebpf:"likes"`
 	Marks          *ebpf.MapSpec `ebpf:"marks"`
 	Outcomes       *ebpf.MapSpec `ebpf:"outcomes"`
+	OwnLines       *ebpf.MapSpec `ebpf:"own_lines"`
 	PeerRanges     *ebpf.MapSpec `ebpf:"peer_ranges"`
 	Peers          *ebpf.MapSpec `ebpf:"peers"`
 	Requests       *ebpf.MapSpec `ebpf:"requests"`
@@ -625,6 +632,7 @@ type fentryMaps struct {
 	Likes          *ebpf.Map `ebpf:"likes"`
 	Marks          *ebpf.Map `ebpf:"marks"`
 	Outcomes       *ebpf.Map `ebpf:"outcomes"`
+	OwnLines       *ebpf.Map `ebpf:"own_lines"`
 	PeerRanges     *ebpf.Map `ebpf:"peer_ranges"`
 	Peers          *ebpf.Map `ebpf:"peers"`
 	Requests       *ebpf.Map `ebpf:"requests"`
@@ -651,6 +659,7 @@ func (m *fentryMaps) Close() error {
 		m.Likes,
 		m.Marks,
 		m.Outcomes,
+		m.OwnLines,
 		m.PeerRanges,
 		m.Peers,
 		m.Requests,

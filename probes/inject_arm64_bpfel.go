@@ -14,13 +14,12 @@ import (
 )
 
 type injectActivity struct {
-	_          structs.HostLayout
-	Open       int32
-	SameThread uint32
-	Mixes      uint32
-	Passes     uint32
-	Rewrites   uint32
-	Blind      uint32
+	_            structs.HostLayout
+	Open         int32
+	SameThread   uint32
+	Mixes        uint32
+	Pad          uint32
+	BlindUntilNs uint64
 }
 
 type injectAgent struct {
@@ -99,6 +98,11 @@ type injectConn struct {
 		Carries  uint8
 		Hello    uint8
 		Settled  uint8
+		ZeroCopy uint8
+		Opened   uint8
+		Answered uint8
+		Refused  uint8
+		Pad      [4]uint8
 	}
 	Tgid       uint32
 	Writer     uint32
@@ -431,6 +435,7 @@ type injectThread struct {
 	_           structs.HostLayout
 	Request     uint64
 	Inherited   uint64
+	Reading     uint64
 	Receiving   uint64
 	Sending     uint64
 	Multiplexes uint32
@@ -454,6 +459,7 @@ const (
 	injectMapMarks            = "marks"
 	injectMapMembers          = "members"
 	injectMapOutcomes         = "outcomes"
+	injectMapOwnLines         = "own_lines"
 	injectMapPeerRanges       = "peer_ranges"
 	injectMapPeers            = "peers"
 	injectMapRequests         = "requests"
@@ -550,6 +556,7 @@ type injectMapSpecs struct {
 	Marks          *ebpf.MapSpec `ebpf:"marks"`
 	Members        *ebpf.MapSpec `ebpf:"members"`
 	Outcomes       *ebpf.MapSpec `ebpf:"outcomes"`
+	OwnLines       *ebpf.MapSpec `ebpf:"own_lines"`
 	PeerRanges     *ebpf.MapSpec `ebpf:"peer_ranges"`
 	Peers          *ebpf.MapSpec `ebpf:"peers"`
 	Requests       *ebpf.MapSpec `ebpf:"requests"`
@@ -616,6 +623,7 @@ type injectMaps struct {
 	Marks          *ebpf.Map `ebpf:"marks"`
 	Members        *ebpf.Map `ebpf:"members"`
 	Outcomes       *ebpf.Map `ebpf:"outcomes"`
+	OwnLines       *ebpf.Map `ebpf:"own_lines"`
 	PeerRanges     *ebpf.Map `ebpf:"peer_ranges"`
 	Peers          *ebpf.Map `ebpf:"peers"`
 	Requests       *ebpf.Map `ebpf:"requests"`
@@ -643,6 +651,7 @@ func (m *injectMaps) Close() error {
 		m.Marks,
 		m.Members,
 		m.Outcomes,
+		m.OwnLines,
 		m.PeerRanges,
 		m.Peers,
 		m.Requests,

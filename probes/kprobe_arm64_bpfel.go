@@ -14,13 +14,12 @@ import (
 )
 
 type kprobeActivity struct {
-	_          structs.HostLayout
-	Open       int32
-	SameThread uint32
-	Mixes      uint32
-	Passes     uint32
-	Rewrites   uint32
-	Blind      uint32
+	_            structs.HostLayout
+	Open         int32
+	SameThread   uint32
+	Mixes        uint32
+	Pad          uint32
+	BlindUntilNs uint64
 }
 
 type kprobeAgent struct {
@@ -99,6 +98,11 @@ type kprobeConn struct {
 		Carries  uint8
 		Hello    uint8
 		Settled  uint8
+		ZeroCopy uint8
+		Opened   uint8
+		Answered uint8
+		Refused  uint8
+		Pad      [4]uint8
 	}
 	Tgid       uint32
 	Writer     uint32
@@ -431,6 +435,7 @@ type kprobeThread struct {
 	_           structs.HostLayout
 	Request     uint64
 	Inherited   uint64
+	Reading     uint64
 	Receiving   uint64
 	Sending     uint64
 	Multiplexes uint32
@@ -454,6 +459,7 @@ const (
 	kprobeMapLikes            = "likes"
 	kprobeMapMarks            = "marks"
 	kprobeMapOutcomes         = "outcomes"
+	kprobeMapOwnLines         = "own_lines"
 	kprobeMapPeerRanges       = "peer_ranges"
 	kprobeMapPeers            = "peers"
 	kprobeMapRequests         = "requests"
@@ -560,6 +566,7 @@ type kprobeMapSpecs struct {
 	Likes          *ebpf.MapSpec `ebpf:"likes"`
 	Marks          *ebpf.MapSpec `ebpf:"marks"`
 	Outcomes       *ebpf.MapSpec `ebpf:"outcomes"`
+	OwnLines       *ebpf.MapSpec `ebpf:"own_lines"`
 	PeerRanges     *ebpf.MapSpec `ebpf:"peer_ranges"`
 	Peers          *ebpf.MapSpec `ebpf:"peers"`
 	Requests       *ebpf.MapSpec `ebpf:"requests"`
@@ -626,6 +633,7 @@ type kprobeMaps struct {
 	Likes          *ebpf.Map `ebpf:"likes"`
 	Marks          *ebpf.Map `ebpf:"marks"`
 	Outcomes       *ebpf.Map `ebpf:"outcomes"`
+	OwnLines       *ebpf.Map `ebpf:"own_lines"`
 	PeerRanges     *ebpf.Map `ebpf:"peer_ranges"`
 	Peers          *ebpf.Map `ebpf:"peers"`
 	Requests       *ebpf.Map `ebpf:"requests"`
@@ -653,6 +661,7 @@ func (m *kprobeMaps) Close() error {
 		m.Likes,
 		m.Marks,
 		m.Outcomes,
+		m.OwnLines,
 		m.PeerRanges,
 		m.Peers,
 		m.Requests,

@@ -14,13 +14,12 @@ import (
 )
 
 type processActivity struct {
-	_          structs.HostLayout
-	Open       int32
-	SameThread uint32
-	Mixes      uint32
-	Passes     uint32
-	Rewrites   uint32
-	Blind      uint32
+	_            structs.HostLayout
+	Open         int32
+	SameThread   uint32
+	Mixes        uint32
+	Pad          uint32
+	BlindUntilNs uint64
 }
 
 type processGoroutine struct {
@@ -281,6 +280,7 @@ type processThread struct {
 	_           structs.HostLayout
 	Request     uint64
 	Inherited   uint64
+	Reading     uint64
 	Receiving   uint64
 	Sending     uint64
 	Multiplexes uint32

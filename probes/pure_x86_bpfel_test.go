@@ -73,6 +73,11 @@ type pureConn struct {
 		Carries  uint8
 		Hello    uint8
 		Settled  uint8
+		ZeroCopy uint8
+		Opened   uint8
+		Answered uint8
+		Refused  uint8
+		Pad      [4]uint8
 	}
 	Tgid       uint32
 	Writer     uint32

@@ -14,13 +14,12 @@ import (
 )
 
 type socketActivity struct {
-	_          structs.HostLayout
-	Open       int32
-	SameThread uint32
-	Mixes      uint32
-	Passes     uint32
-	Rewrites   uint32
-	Blind      uint32
+	_            structs.HostLayout
+	Open         int32
+	SameThread   uint32
+	Mixes        uint32
+	Pad          uint32
+	BlindUntilNs uint64
 }
 
 type socketAgent struct {
@@ -99,6 +98,11 @@ type socketConn struct {
 		Carries  uint8
 		Hello    uint8
 		Settled  uint8
+		ZeroCopy uint8
+		Opened   uint8
+		Answered uint8
+		Refused  uint8
+		Pad      [4]uint8
 	}
 	Tgid       uint32
 	Writer     uint32
@@ -507,6 +511,7 @@ type socketThread struct {
 	_           structs.HostLayout
 	Request     uint64
 	Inherited   uint64
+	Reading     uint64
 	Receiving   uint64
 	Sending     uint64
 	Multiplexes uint32
@@ -529,6 +534,7 @@ const (
 	socketMapLikes            = "likes"
 	socketMapMarks            = "marks"
 	socketMapOutcomes         = "outcomes"
+	socketMapOwnLines         = "own_lines"
 	socketMapPeerRanges       = "peer_ranges"
 	socketMapPeers            = "peers"
 	socketMapRequests         = "requests"
@@ -630,6 +636,7 @@ type socketMapSpecs struct {
 	Likes          *ebpf.MapSpec `ebpf:"likes"`
 	Marks          *ebpf.MapSpec `ebpf:"marks"`
 	Outcomes       *ebpf.MapSpec `ebpf:"outcomes"`
+	OwnLines       *ebpf.MapSpec `ebpf:"own_lines"`
 	PeerRanges     *ebpf.MapSpec `ebpf:"peer_ranges"`
 	Peers          *ebpf.MapSpec `ebpf:"peers"`
 	Requests       *ebpf.MapSpec `ebpf:"requests"`
@@ -695,6 +702,7 @@ type socketMaps struct {
 	Likes          *ebpf.Map `ebpf:"likes"`
 	Marks          *ebpf.Map `ebpf:"marks"`
 	Outcomes       *ebpf.Map `ebpf:"outcomes"`
+	OwnLines       *ebpf.Map `ebpf:"own_lines"`
 	PeerRanges     *ebpf.Map `ebpf:"peer_ranges"`
 	Peers          *ebpf.Map `ebpf:"peers"`
 	Requests       *ebpf.Map `ebpf:"requests"`
@@ -721,6 +729,7 @@ func (m *socketMaps) Close() error {
 		m.Likes,
 		m.Marks,
 		m.Outcomes,
+		m.OwnLines,
 		m.PeerRanges,
 		m.Peers,
 		m.Requests,

@@ -14,13 +14,12 @@ import (
 )
 
 type uprobeActivity struct {
-	_          structs.HostLayout
-	Open       int32
-	SameThread uint32
-	Mixes      uint32
-	Passes     uint32
-	Rewrites   uint32
-	Blind      uint32
+	_            structs.HostLayout
+	Open         int32
+	SameThread   uint32
+	Mixes        uint32
+	Pad          uint32
+	BlindUntilNs uint64
 }
 
 type uprobeGoroutine struct {

@@ -12,9 +12,8 @@ struct activity {
 	__s32 open;	   /* server requests not answered yet */
 	__u32 same_thread; /* requests answered by the thread that read them */
 	__u32 mixes;	   /* a thread with an open request was seen working for another */
-	__u32 passes;	   /* a proxy: requests sent on with the line of an open one */
-	__u32 rewrites;	   /* a proxy: it has sent a line that no open request has */
-	__u32 blind;	   /* a proxy: it serves connections that cannot be read */
+	__u32 pad;
+	__u64 blind_until_ns; /* a proxy: it serves connections that cannot be read */
 };
 
 /*

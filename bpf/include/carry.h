@@ -86,6 +86,8 @@ static __always_inline void option_write(struct bpf_sock_ops *ops)
 			return; /* no room was reserved: another segment */
 		c->outlet.option = OPTION_SENT;
 		stat_add(STAT_OPTION_SENT);
+		if (c->outlet.answered)
+			return;
 		remote_end((__u64)sk, addr, &port);
 		peer_bothered(addr, false);
 	} else if (c->outlet.hello && ops->skb_len > ops->skb_data_end - ops->skb_data) {
@@ -148,6 +150,16 @@ static __always_inline void option_mark(struct bpf_sock_ops *ops, struct sock *s
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
 }
 
+/* It is said once a connection, so all that is sent on it from now on is read. */
+static __always_inline void hello_received(struct sock *sk, const __u8 *addr)
+{
+	struct conn *c = conn_get(sk);
+
+	peer_answered(addr);
+	if (c)
+		c->outlet.answered = 1;
+}
+
 /* A segment with an option that the kernel does not know. */
 static __always_inline void option_received(struct bpf_sock_ops *ops)
 {
@@ -163,7 +175,7 @@ static __always_inline void option_received(struct bpf_sock_ops *ops)
 	len = option_load(ops, &o, OPTION_EXID_HELLO);
 	if (len > 0) {
 		if (peer_allowed(addr))
-			peer_answered(addr);
+			hello_received(sk, addr);
 		return;
 	}
 	len = option_load(ops, &o, OPTION_EXID_SAMPLED);

@@ -38,6 +38,9 @@ struct stream {
 	__u8 pad[3];
 };
 
+/* A connection whose first turns all begin with nothing known is left alone. */
+#define MISSES_MAX 16
+
 /* The request line of an unsampled request, should it have to be rescued. */
 #define RESCUE_LINE 256 /* method and path of nearly all requests; state of a socket stays small */
 #define STATUS_LINE 16	/* "HTTP/1.1 503 " and padding */
@@ -52,7 +55,7 @@ enum { MEMBER_NOT, MEMBER_WANTED, MEMBER };
  */
 struct outlet {
 	struct context context; /* that leaves with the request */
-	__u64 opener;		/* request whose thread had been read last when it connected */
+	__u64 opener;		/* a proxy's: the request that it was opened for; 0: unknown */
 	__u32 seq;		/* of the request's first byte */
 	__u32 received;		/* bytes that had been received when it was sent */
 	__u16 at;		/* bytes of its request line, behind which a header goes */
@@ -62,6 +65,11 @@ struct outlet {
 	__u8 carries; /* options may be sent */
 	__u8 hello;   /* a good option came: say once that an agent is here */
 	__u8 settled; /* looked at: see outlet_ask() */
+	__u8 zero_copy; /* its owner sends without copying, which members do badly */
+	__u8 opened;	/* a proxy's: nothing was sent since `opener` opened it */
+	__u8 answered;	/* the peer has said that an agent is there */
+	__u8 refused;	/* options are not sent, and that was counted */
+	__u8 pad[4];
 };
 
 struct conn {

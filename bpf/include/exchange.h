@@ -174,7 +174,7 @@ __noinline int request_begin(struct hook *h, struct conn *c, struct stream *st, 
 	} else {
 		mark_leave(h, st->head_seq);
 		if (outward)
-			head_leaves(h, c, st);
+			head_leaves(h, c, st, extra);
 	}
 
 	c->line_len = 0;

@@ -35,6 +35,50 @@ static __always_inline struct state *header_state(const struct conn *c)
 	return parent ? state_get(parent) : 0;
 }
 
+/* 0x80 in each byte of w that is c. Exact, as newlines() is. */
+static __always_inline __u64 bytes_equal(__u64 w, __u8 c)
+{
+	__u64 x = w ^ (ONES * c);
+
+	return ~(((x & LOWS) + LOWS) | x | LOWS);
+}
+
+/* Bits of the bytes of w that parsers read differently. `carry`: the byte before w was CR. */
+static __always_inline __u64 bytes_odd(__u64 w, __u64 *carry)
+{
+	__u64 cr = bytes_equal(w, '\r'), lf = bytes_equal(w, '\n');
+	/* Below 0x20: none of the upper three bits. */
+	__u64 control = bytes_equal(w & (ONES * 0xe0), 0) & ~bytes_equal(w, '\t');
+	__u64 odd = (control & ~(cr | lf)) | (lf ^ (cr << 8 | *carry));
+
+	*carry = cr >> 56;
+	return odd;
+}
+
+/*
+ * Is the head in scratch, of `end` bytes, one that all parsers read alike: every line
+ * ends with CR LF, and there is no other control character than tabs? Global, as
+ * scan_head is.
+ */
+__noinline int head_is_plain(__u32 slot, __u32 end)
+{
+	struct scratch *s = scratch_get(slot);
+	__u64 odd = 0, carry = 0;
+	__u32 at;
+
+	if (!s || end > HEAD_MAX)
+		return 0;
+#pragma clang loop unroll(disable)
+	for (at = 0; at < HEAD_MAX; at += 8) {
+		if (at + 8 > end)
+			break;
+		odd |= bytes_odd(load_word(s, at), &carry);
+	}
+	if (end & 7)
+		odd |= bytes_odd(load_word(s, end & ~7U), &carry) & ((1ULL << 8 * (end & 7)) - 1);
+	return !odd;
+}
+
 /*
  * Why the request, whose head is in scratch, is not to be given a header; 0: no
  * reason. Its place on the connection is told in two ways: by framing, and by what
@@ -55,7 +99,7 @@ static __always_inline enum stat header_obstacle(struct hook *h, struct conn *c,
 	if (c->unanswered != 1 || (c->outlet.seq && c->outlet.received == received))
 		return STAT_INJECT_PIPELINED;
 	if (s->info.odd || s->info.lengths > 1 || (s->info.chunked && s->info.has_length) ||
-	    http_is_connect(s))
+	    http_is_connect(s) || !head_is_plain(h->slot, s->info.end))
 		return STAT_INJECT_ODD;
 	if (BPF_CORE_READ(tp, write_seq) != BPF_CORE_READ(tp, snd_una))
 		return STAT_INJECT_IN_FLIGHT;
@@ -67,13 +111,15 @@ static __always_inline enum stat header_obstacle(struct hook *h, struct conn *c,
 }
 
 static __always_inline void header_decide(struct hook *h, struct conn *c, struct stream *st,
-					  const struct scratch *s)
+					  const struct scratch *s, bool extra)
 {
 	enum stat obstacle;
 
 	c->outlet.header = HEADER_NONE;
 	if (c->outlet.member != MEMBER || !rung_is_on(RUNG_HEADERS))
 		return;
+	if (extra) /* whatever follows in this send */
+		stat_add(STAT_INJECT_PIPELINED);
 	obstacle = header_obstacle(h, c, st, s);
 	if (obstacle) {
 		stat_add(obstacle);

@@ -70,6 +70,7 @@ enum { BPF_RB_AVAIL_DATA = 0 };
 #define MSG_PEEK 0x2
 #define MSG_TRUNC 0x20
 #define MSG_ERRQUEUE 0x2000
+#define MSG_ZEROCOPY 0x4000000
 
 /*
  * For the verifier: bounds x where it will be used. Written in assembly, since
@@ -167,6 +168,7 @@ struct iov_iter {
 
 struct msghdr {
 	struct iov_iter msg_iter;
+	unsigned int msg_flags;
 } __relocated;
 
 /* uapi: what a user program passes to sendmsg and recvmsg */

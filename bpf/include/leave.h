@@ -8,7 +8,7 @@
 
 #ifdef CLEW_NO_SK_STORAGE
 #define request_leaves(h, c, seq) ((void)(h), (void)(c), (void)(seq))
-#define head_leaves(h, c, st) ((void)(h), (void)(c), (void)(st))
+#define head_leaves(h, c, st, extra) ((void)(h), (void)(c), (void)(st), (void)(extra))
 #else
 /* The request in the slot's record begins at `seq`. */
 static __always_inline void request_leaves(struct hook *h, struct conn *c, __u32 seq)
@@ -25,7 +25,7 @@ static __always_inline void request_leaves(struct hook *h, struct conn *c, __u32
 }
 
 /* The same for HTTP, whose head is in scratch. */
-__noinline int head_leaves(struct hook *h, struct conn *c, struct stream *st)
+__noinline int head_leaves(struct hook *h, struct conn *c, struct stream *st, bool extra)
 {
 	struct scratch *s = h ? scratch_get(h->slot) : 0;
 
@@ -34,7 +34,7 @@ __noinline int head_leaves(struct hook *h, struct conn *c, struct stream *st)
 	c->outlet.header = HEADER_NONE;
 	if (!h->early)
 		return 0;
-	header_decide(h, c, st, s);
+	header_decide(h, c, st, s, extra);
 	request_leaves(h, c, st->head_seq);
 	return 0;
 }

@@ -22,7 +22,7 @@ static __always_inline bool is_loopback(const __u8 *addr)
 	return !__builtin_memcmp(addr, one, 16) || (!__builtin_memcmp(addr, mapped, 12) && addr[12] == 127);
 }
 
-/* May options be sent there, for a process with these flags? */
+/* May options be sent there, by a process with these flags? */
 static __always_inline bool link_carries(__u64 sock, __u32 target)
 {
 	__u8 addr[16];
@@ -33,10 +33,22 @@ static __always_inline bool link_carries(__u64 sock, __u32 target)
 	remote_end(sock, addr, &port);
 	if (!peer_allowed(addr) || (local_marks && !(target & TARGET_NO_LOCAL) && is_loopback(addr)))
 		return false;
+	return true;
+}
+
+/* Are options not sent there for now? Counted once a connection. */
+static __always_inline bool link_refused(__u64 sock, struct conn *c)
+{
+	__u8 addr[16];
+	__u16 port;
+
+	remote_end(sock, addr, &port);
 	if (!peer_is_off(addr))
-		return true;
-	stat_add(STAT_OPTION_PEER_OFF);
-	return false;
+		return false;
+	if (!c->outlet.refused)
+		stat_add(STAT_OPTION_PEER_OFF);
+	c->outlet.refused = 1;
+	return true;
 }
 
 /* connect() is under way, in the task that called it. */
@@ -58,7 +70,7 @@ static __always_inline void link_connects(struct bpf_sock_ops *ops)
 	if (!c)
 		return;
 	c->outlet.member = join ? MEMBER_WANTED : MEMBER_NOT;
-	c->outlet.carries = carries;
+	c->outlet.carries = carries && !link_refused((__u64)sk, c);
 }
 
 /*
@@ -97,12 +109,6 @@ static __always_inline void link_accepted(struct bpf_sock_ops *ops)
 	option_received(ops);
 }
 
-/* Has the owner asked for what sk_msg does badly? Its sockets are left alone. */
-static __always_inline bool link_zero_copy(struct sock *sk)
-{
-	return BPF_CORE_READ(sk, __sk_common.skc_flags) & (1UL << bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY));
-}
-
 /* From iter/tcp, with the socket locked: a connection that user space was asked to look at. */
 static __always_inline void link_settle(struct sock *sk)
 {
@@ -114,12 +120,12 @@ static __always_inline void link_settle(struct sock *sk)
 		return;
 	c->outlet.settled = 2;
 	if (c->role == ROLE_CLIENT && !c->wire && c->outlet.member == MEMBER_NOT &&
-	    (t->flags & TARGET_HEADERS) && rung_is_on(RUNG_HEADERS) && !link_zero_copy(sk) &&
+	    (t->flags & TARGET_HEADERS) && rung_is_on(RUNG_HEADERS) && !c->outlet.zero_copy &&
 	    c->out.framing != FRAMING_OPAQUE)
 		joined(c, bpf_setsockopt(sk, SOL_TCP, TCP_NODELAY, &on, sizeof(on)) ||
 				  bpf_map_update_elem(&members, &c->id, sk, BPF_NOEXIST));
 	if (c->role == ROLE_CLIENT)
-		c->outlet.carries = link_carries((__u64)sk, t->flags);
+		c->outlet.carries = link_carries((__u64)sk, t->flags) && !link_refused((__u64)sk, c);
 	if (c->role == ROLE_CLIENT ? c->outlet.carries : (t->flags & TARGET_TCP) && rung_is_on(RUNG_TCP))
 		bpf_setsockopt(sk, SOL_TCP, TCP_BPF_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags));
 }

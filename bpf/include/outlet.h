@@ -20,7 +20,7 @@ struct destination {
 	__u8 addr[16]; /* IPv4 as v4-mapped IPv6 */
 };
 
-/* What it speaks there. */
+/* What it speaks there: HTTP, or anything that members must not, or do badly. */
 enum { SPEAKS_HTTP = 1, SPEAKS_OTHERWISE = 2 };
 
 /*
@@ -108,6 +108,15 @@ static __always_inline bool destination_is_http(__u64 sock)
 	return what && *what == SPEAKS_HTTP;
 }
 
+/* Has its owner asked for sending without copying (SO_ZEROCOPY)? */
+static __always_inline bool sock_zero_copy(__u64 sock)
+{
+	struct sock *sk = (struct sock *)sock;
+
+	return BPF_CORE_READ(sk, __sk_common.skc_flags) &
+	       (1UL << bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY));
+}
+
 #ifdef CLEW_NO_SK_STORAGE
 /* kprobe programs share no state with sk_msg and sock_ops. */
 #define outlet_proven(h, c) ((void)(h), (void)(c))
@@ -116,7 +125,7 @@ static __always_inline bool destination_is_http(__u64 sock)
 /* With a pointer, so that the type is in the BTF from which Go's is generated. */
 static __noinline int settle_put(struct settle *record)
 {
-	return ring_put(record, sizeof(*record), false);
+	return ring_put(record, sizeof(*record), record->kind == EVENT_LEAVE);
 }
 
 static __always_inline int settle_tell(struct hook *h, struct conn *c, enum event_kind kind)
@@ -144,10 +153,12 @@ __noinline int outlet_ask(struct hook *h, struct conn *c)
 	if (!(a->rungs & (RUNG_HEADERS | RUNG_TCP)))
 		return 0;
 	c->outlet.settled = 1;
+	if (sock_zero_copy(h->sk))
+		c->outlet.zero_copy = 1;
 	if (c->role == ROLE_CLIENT && !c->wire)
-		destination_speaks(h->sk, SPEAKS_HTTP);
+		destination_speaks(h->sk, c->outlet.zero_copy ? SPEAKS_OTHERWISE : SPEAKS_HTTP);
 	if ((a->rungs & RUNG_HEADERS) && (h->target & TARGET_HEADERS) && c->role == ROLE_CLIENT && !c->wire)
-		wanted = !c->outlet.member;
+		wanted = !c->outlet.member && !c->outlet.zero_copy;
 	if ((a->rungs & RUNG_TCP) && (h->target & TARGET_TCP) &&
 	    !(BPF_CORE_READ(tp, bpf_sock_ops_cb_flags) &
 	      BPF_SOCK_OPS_PARSE_UNKNOWN_HDR_OPT_CB_FLAG)) {

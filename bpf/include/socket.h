@@ -54,6 +54,22 @@ static __always_inline __u32 read_seq(struct sock *sk)
 	return seq;
 }
 
+/* Nothing came, or the connection is gone: a proxy may now turn to another one. */
+static __always_inline int on_recv_failed(struct sock *sk)
+{
+	struct hook h = { .tgid = bpf_get_current_pid_tgid() >> 32 };
+	struct target *t = target_get(h.tgid);
+	struct conn *c;
+
+	if (!t || !proxy_is_prompt(t->flags))
+		return 0;
+	h.target = t->flags;
+	c = conn_get(sk);
+	if (c)
+		proxy_receives(&h, c);
+	return 0;
+}
+
 /* `n` bytes have been received, or with 0 the other side has closed its half. */
 static __always_inline int on_recv(struct sock *sk, int n, int flags)
 {
@@ -61,20 +77,25 @@ static __always_inline int on_recv(struct sock *sk, int n, int flags)
 	struct scratch *s;
 	struct conn *c;
 
-	if (n < 0 || (flags & (MSG_PEEK | MSG_ERRQUEUE)))
+	if (flags & (MSG_PEEK | MSG_ERRQUEUE))
 		return 0;
+	if (n < 0)
+		return on_recv_failed(sk);
 	c = hook_open(&h, sk, SLOT_RECV, DIR_IN);
 	s = scratch_get(SLOT_RECV);
 	if (!c || !s)
 		return 0;
 	if (n == 0) {
+		proxy_receives(&h, c);
 		if (c->in.framing == FRAMING_UNTIL_TURN)
 			message_end(&h, c, &c->in);
 		return 0;
 	}
 	stat_add(STAT_RECV);
-	if (c->in.framing == FRAMING_OPAQUE)
+	if (c->in.framing == FRAMING_OPAQUE) {
+		proxy_receives(&h, c);
 		return 0;
+	}
 	h.n = n;
 	if (has_seq(&h))
 		h.seq = read_seq(sk) - n;
@@ -84,7 +105,7 @@ static __always_inline int on_recv(struct sock *sk, int n, int flags)
 	if (h.transport == TRANSPORT_UDP)
 		return datagram(&h, c, s, &c->in);
 	segment(&h, c, &c->in);
-	proxy_reads(&h, c);
+	proxy_receives(&h, c);
 	return 0;
 }
 
@@ -158,7 +179,7 @@ static __always_inline int early_segment(struct hook *h, struct conn *c)
  * when the last one was: a send may block for long, and once it returns, the
  * other side may long have read.
  */
-static __always_inline int on_send_early(struct sock *sk, const struct iov_iter *it, bool each_turn)
+static __always_inline int on_send_early(struct sock *sk, const struct msghdr *msg, bool each_turn)
 {
 	struct conn *c = conn_get(sk);
 	struct hook h = {};
@@ -174,10 +195,12 @@ static __always_inline int on_send_early(struct sock *sk, const struct iov_iter 
 	if (!c || !s || !early_open(&h, c))
 		return 0;
 	buffer_from_registers(h.slot); /* for the descriptor */
-	buffer_from_iter(&s->buf, it);
+	buffer_from_iter(&s->buf, &msg->msg_iter);
 	if (!s->buf.readable)
 		return 0;
-	h.n = BPF_CORE_READ(it, count);
+	h.n = BPF_CORE_READ(msg, msg_iter.count);
+	if (outward && !c->outlet.settled && (BPF_CORE_READ(msg, msg_flags) & MSG_ZEROCOPY))
+		c->outlet.zero_copy = 1;
 	return early_segment(&h, c);
 }
 
@@ -243,7 +266,7 @@ static __always_inline int on_connect(struct sock *sk)
 		return 0;
 	c = conn_make(sk);
 	if (c)
-		c->outlet.opener = thread_read_last();
+		proxy_connects(t->flags, c);
 	return 0;
 }
 

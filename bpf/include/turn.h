@@ -10,8 +10,6 @@
 #include "stream.h"
 #include "wire.h"
 
-/* A connection whose first turns all begin with nothing known is left alone. */
-#define MISSES_MAX 16
 /* In one segment: the end of a body, two interim responses, a final one. */
 #define STEPS_MAX 4
 
@@ -22,7 +20,7 @@
 static __always_inline int head_missed(struct hook *h, struct conn *c, struct stream *st, bool turned)
 {
 	if (c->role == ROLE_UNKNOWN && h->dir == DIR_IN)
-		proxy_blind(h);
+		proxy_blind(h, c);
 	st->held = 0;
 	st->framing = FRAMING_BOUNDARY;
 	h->n = 0;
