@@ -98,6 +98,9 @@ static __always_inline void option_decide(struct conn *c)
 	if (c->outlet.option == OPTION_DUE)
 		stat_add(STAT_OPTION_OVERTAKEN);
 	c->outlet.option = OPTION_NONE;
+	/* Its own header says it already, and its own span may be the only one there is. */
+	if (c->evidence == EVIDENCE_HEADER)
+		return;
 	if (c->outlet.carries && rung_is_on(RUNG_TCP))
 		c->outlet.option = OPTION_DUE;
 }
