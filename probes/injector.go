@@ -35,6 +35,9 @@ const maxAsked = 1024
 // newInjector loads the programs next to a family's and attaches them to nothing
 // but the sockhash. Rungs are off until enable.
 func newInjector(log *zap.Logger, set settings, of *attached, peers []netip.Prefix) (*injector, error) {
+	if of.family.name == "kprobe" {
+		return nil, fmt.Errorf("%w: kprobes share no state with what it takes; CLEW_HOOKS=tracepoint or fentry where these attach", errImpossible)
+	}
 	kernel, err := btf.LoadKernelSpec()
 	if err != nil {
 		return nil, fmt.Errorf("read the kernel's BTF: %w", err)
@@ -94,10 +97,13 @@ func loadInjector(set settings, of *attached, programs []string) (*ebpf.Collecti
 	return c, nil
 }
 
+// errImpossible says that there is nothing to be tried, or forced.
+var errImpossible = errors.New("not possible with this kernel and these hooks")
+
 // lacks says why a rung cannot work here at all.
 func (i *injector) lacks(rung Rungs) error {
 	if rung == RungHeaders && i.verdict == "" {
-		return errors.New("no hook sees what a member of a sockhash sends: Linux 6.16, or trampolines")
+		return fmt.Errorf("%w: none sees what a member of a sockhash sends, which takes Linux 6.16 or trampolines", errImpossible)
 	}
 	return nil
 }

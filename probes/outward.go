@@ -38,13 +38,7 @@ func startOutward(log *zap.Logger, config Config, set settings, of *attached) *o
 		o.states = append(o.states, state)
 	}
 	var err error
-	if of.family.name == "kprobe" {
-		err = errors.New("kprobes share no state with what it takes: CLEW_HOOKS=tracepoint or fentry where these attach")
-	} else {
-		o.injector, err = newInjector(log, set, of, config.Propagation.Peers)
-	}
-	if err != nil {
-		o.injector = nil
+	if o.injector, err = newInjector(log, set, of, config.Propagation.Peers); err != nil {
 		for _, rung := range outwardRungs {
 			o.set(rung, RungState{Reason: err.Error()})
 		}
@@ -114,20 +108,16 @@ func (o *outward) run(ctx context.Context) {
 // try runs the self-tests and turns on, at once, the rungs that may be used: a
 // connection is looked at only once.
 func (o *outward) try(ctx context.Context) {
-	verdicts := make(map[Rungs]error)
-	var possible []Rungs
+	var wanted []Rungs
 	for _, rung := range outwardRungs {
-		if !o.config.Propagation.all().Has(rung) {
-			continue
-		}
-		if verdicts[rung] = o.injector.lacks(rung); verdicts[rung] == nil {
-			possible = append(possible, rung)
+		if o.config.Propagation.all().Has(rung) {
+			wanted = append(wanted, rung)
 		}
 	}
+	verdicts := selfTest(ctx, o.log, o.config, o.family, wanted)
 	var on Rungs
-	for rung, err := range selfTest(ctx, o.log, o.config, o.family, possible) {
-		verdicts[rung] = err
-		if err == nil || o.config.Propagation.Forced.Has(rung) {
+	for rung, err := range verdicts {
+		if err == nil || o.config.Propagation.Forced.Has(rung) && !errors.Is(err, errImpossible) {
 			on |= rung
 		}
 	}
@@ -135,12 +125,12 @@ func (o *outward) try(ctx context.Context) {
 		return
 	}
 	failed := o.injector.enable(on)
-	for _, rung := range outwardRungs {
-		if err, wanted := verdicts[rung]; wanted && failed != nil && on.Has(rung) {
+	for _, rung := range wanted {
+		if failed != nil && on.Has(rung) {
 			o.tell(rung, false, failed)
-		} else if wanted {
-			o.tell(rung, on.Has(rung), err)
+			continue
 		}
+		o.tell(rung, on.Has(rung), verdicts[rung])
 	}
 }
 

@@ -34,6 +34,9 @@ func selfTest(ctx context.Context, log *zap.Logger, config Config, f family, run
 			verdicts[rung] = fmt.Errorf("make ready for the self-test: %w", err)
 			continue
 		}
+		if verdicts[rung] = t.injector.lacks(rung); verdicts[rung] != nil {
+			continue
+		}
 		verdicts[rung] = trial.Run(ctx, rung.String(), trial.Setting{
 			Enter: func(pid uint32, cgroup string) error { return t.enter(pid, cgroup, rung) },
 			Check: func() error { return t.check(rung) },

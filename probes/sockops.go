@@ -70,11 +70,12 @@ func (c *cgroups) attach(program *ebpf.Program) error {
 	defer c.mu.Unlock()
 	c.on = true
 	var errs []error
+	c.prune() // processes may have come and gone
 	for dir, l := range c.links {
 		if l != nil {
 			continue
 		}
-		if err := c.attachTo(dir, program); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := c.attachTo(dir, program); err != nil {
 			errs = append(errs, err)
 		}
 	}

@@ -1,10 +1,13 @@
 package probes
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"go.uber.org/zap"
 )
 
 // Feature is something that a node can or cannot do.
@@ -75,7 +78,33 @@ func surveyRest(a *attached, set settings) []Feature {
 		local.Fix = "Linux 6.16, or CLEW_HOOKS=fentry or kprobe where these attach"
 	}
 	features = append(features, local)
+	features = append(features, surveyOutward(a.family)...)
 	return append(features, surveyUprobes(set, a.collection.Maps))
+}
+
+// surveyOutward runs the self-tests of what reaches other hosts.
+func surveyOutward(f family) []Feature {
+	names := map[Rungs]string{
+		RungHeaders: "headers to other hosts (rung 1)",
+		RungTCP:     "TCP options to other hosts (rung 2)",
+	}
+	fixes := map[Rungs]string{
+		RungHeaders: "another kernel; headers! in CLEW_PROPAGATION uses it all the same, at the harm stated",
+		RungTCP:     "another kernel; tcp! in CLEW_PROPAGATION uses it all the same, at the harm stated",
+	}
+	var features []Feature
+	verdicts := selfTest(context.Background(), zap.NewNop(), Config{}, f, outwardRungs)
+	for _, rung := range outwardRungs {
+		feature := Feature{Name: names[rung], OK: true, Detail: "its self-test passes"}
+		if err := verdicts[rung]; err != nil {
+			feature.OK, feature.Detail, feature.Fix = false, err.Error(), fixes[rung]
+			if errors.Is(err, errImpossible) {
+				feature.Fix = ""
+			}
+		}
+		features = append(features, feature)
+	}
+	return features
 }
 
 func surveyUprobes(set settings, shared map[string]*ebpf.Map) Feature {
