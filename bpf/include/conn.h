@@ -69,7 +69,8 @@ struct outlet {
 	__u8 opened;	/* a proxy's: nothing was sent since `opener` opened it */
 	__u8 answered;	/* the peer has said that an agent is there */
 	__u8 refused;	/* options are not sent, and that was counted */
-	__u8 pad[4];
+	__u8 suspended; /* the last request may have ended HTTP here: no headers */
+	__u8 pad[3];
 };
 
 struct conn {

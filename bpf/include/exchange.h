@@ -246,6 +246,8 @@ __noinline int response_begin(struct hook *h, struct conn *c, struct stream *st,
 	stat_add(STAT_RESPONSE);
 	response_threads(h, c);
 	if (a->matched) {
+		if (!c->unanswered)
+			c->outlet.suspended = 0;
 		outlet_proven(h, c);
 		if (outward && c->role == ROLE_CLIENT)
 			outcome_answered(c, h->now);

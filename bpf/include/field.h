@@ -110,6 +110,23 @@ __noinline int b3_field(__u32 slot, __u32 at)
 }
 
 /*
+ * May the answer be that another protocol is spoken from then on (RFC 9110 7.8)? Not
+ * if the value is one of the two that nearly all requests have.
+ */
+static __always_inline bool connection_stays(const struct scratch *s, __u32 at)
+{
+	__u64 a, b;
+
+	at = skip_space(s, at);
+	a = load_word(s, at) | CASE;
+	b = load_word(s, at + 8) | CASE;
+	/* The blanks at the end are CR and LF, in "lower case". */
+	return (a & 0xffffffffffffff) == WORD('c', 'l', 'o', 's', 'e', '\r' | 0x20, '\n' | 0x20, 0) ||
+	       (a == WORD('k', 'e', 'e', 'p', '-', 'a', 'l', 'i') &&
+		(b & 0xffffffff) == WORD('v', 'e', '\r' | 0x20, '\n' | 0x20, 0, 0, 0, 0));
+}
+
+/*
  * Compares the name of the line from `at` to its line end at `end`, and keeps
  * what it says. Global: see scan_head.
  */
@@ -133,6 +150,10 @@ __noinline int field(__u32 slot, __u32 at, __u32 end)
 	} else if (a == WORD('c', 'o', 'n', 't', 'e', 'n', 't', '-') &&
 		   (b & 0xffffffffffffff) == WORD('l', 'e', 'n', 'g', 't', 'h', ':', 0)) {
 		content_length(s, at + 15);
+	} else if (a == WORD('c', 'o', 'n', 'n', 'e', 'c', 't', 'i') &&
+		   (b & 0xffffff) == WORD('o', 'n', ':', 0, 0, 0, 0, 0)) {
+		if (!connection_stays(s, at + 11))
+			s->info.odd |= HEAD_TURNS;
 	} else if (a == WORD('t', 'r', 'a', 'n', 's', 'f', 'e', 'r') &&
 		   b == WORD('-', 'e', 'n', 'c', 'o', 'd', 'i', 'n')) {
 		/* chunked is always the last coding (RFC 9112 6.1) */

@@ -96,9 +96,11 @@ static __always_inline enum stat header_obstacle(struct hook *h, struct conn *c,
 		return STAT_INJECT_OWN_HEADER;
 	if (!s->info.end || st->head_seq != h->seq)
 		return STAT_INJECT_SPLIT;
+	if (c->outlet.suspended)
+		return STAT_INJECT_ODD;
 	if (c->unanswered != 1 || (c->outlet.seq && c->outlet.received == received))
 		return STAT_INJECT_PIPELINED;
-	if (s->info.odd || s->info.lengths > 1 || (s->info.chunked && s->info.has_length) ||
+	if ((s->info.odd & HEAD_ODD) || s->info.lengths > 1 || (s->info.chunked && s->info.has_length) ||
 	    http_is_connect(s) || !head_is_plain(h->slot, s->info.end))
 		return STAT_INJECT_ODD;
 	if (BPF_CORE_READ(tp, write_seq) != BPF_CORE_READ(tp, snd_una))
@@ -115,7 +117,6 @@ static __always_inline void header_decide(struct hook *h, struct conn *c, struct
 {
 	enum stat obstacle;
 
-	c->outlet.header = HEADER_NONE;
 	if (c->outlet.member != MEMBER || !rung_is_on(RUNG_HEADERS))
 		return;
 	if (extra) /* whatever follows in this send */

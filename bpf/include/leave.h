@@ -32,10 +32,12 @@ __noinline int head_leaves(struct hook *h, struct conn *c, struct stream *st, bo
 	if (!s || !c || !st)
 		return 0;
 	c->outlet.header = HEADER_NONE;
-	if (!h->early)
-		return 0;
-	header_decide(h, c, st, s, extra);
-	request_leaves(h, c, st->head_seq);
+	if (h->early) {
+		header_decide(h, c, st, s, extra);
+		request_leaves(h, c, st->head_seq);
+	}
+	/* Until an answer is seen that says otherwise, what follows may be no HTTP. */
+	c->outlet.suspended |= http_is_connect(s) || (s->info.odd & HEAD_TURNS);
 	return 0;
 }
 #endif

@@ -59,7 +59,7 @@ __noinline int line_ends(__u32 slot, __u32 start, __u32 nl)
 	/* Only now, with its end, is it known that the line is not of older bytes. */
 	first = s->head[start & (HEAD_MAX - 1)];
 	if (size == 0 || s->head[(nl - 1) & (HEAD_MAX - 1)] != '\r' || first == ' ' || first == '\t')
-		h->odd = 1;
+		h->odd |= HEAD_ODD;
 	if (size == 0 || (size == 1 && s->head[start & (HEAD_MAX - 1)] == '\r')) {
 		if (h->first_line) {
 			h->end = nl + 1;
@@ -77,7 +77,7 @@ __noinline int line_ends(__u32 slot, __u32 start, __u32 nl)
 		h->line_end[h->lines & (LINES_MAX - 1)] = 0;
 		h->lines++;
 	} else {
-		h->odd = 1; /* a second Content-Length may be among the rest */
+		h->odd |= HEAD_ODD; /* a second Content-Length may be among the rest */
 	}
 	return 0;
 }

@@ -43,6 +43,10 @@ struct buffer {
 	__u8 pad;
 };
 
+/* Bits of head.odd. */
+#define HEAD_ODD 1   /* a line end without CR, a folded line, or lines of interest beyond LINES_MAX */
+#define HEAD_TURNS 2 /* another protocol may follow: a Connection field of more than usual */
+
 /*
  * What scan_head found. Offsets are into `head`. Zeroed before each scan as far as
  * `state`; of the arrays, `states` and `lines` say how much counts.
@@ -59,7 +63,7 @@ struct head {
 	__u8 chunked;
 	__u8 traceparents; /* fields of that name, whether read or not */
 	__u8 lengths;	   /* Content-Length fields: with two, parsers may differ on where the body ends */
-	__u8 odd;	   /* a line end without CR, a folded line, or lines of interest beyond LINES_MAX */
+	__u8 odd;	   /* HEAD_ODD, HEAD_TURNS */
 	__u8 states; /* tracestate fields that are not empty, if read; of STATES_MAX the place is kept */
 	__u16 state[STATES_MAX];     /* offset of each one's value, in order */
 	__u16 state_end[STATES_MAX]; /* offset behind it, white space left out */
