@@ -239,7 +239,8 @@ type injectRequest struct {
 	Tgid      uint32
 	Tid       uint32
 	Sampled   uint32
-	Stated    uint32
+	Stated    uint16
+	Sent      uint16
 }
 
 type injectScratch struct {
@@ -437,6 +438,7 @@ type injectThread struct {
 	Request     uint64
 	Inherited   uint64
 	Reading     uint64
+	Switches    uint64
 	Receiving   uint64
 	Sending     uint64
 	Multiplexes uint32

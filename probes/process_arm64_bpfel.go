@@ -83,7 +83,8 @@ type processRequest struct {
 	Tgid      uint32
 	Tid       uint32
 	Sampled   uint32
-	Stated    uint32
+	Stated    uint16
+	Sent      uint16
 }
 
 type processScratch struct {
@@ -281,6 +282,7 @@ type processThread struct {
 	Request     uint64
 	Inherited   uint64
 	Reading     uint64
+	Switches    uint64
 	Receiving   uint64
 	Sending     uint64
 	Multiplexes uint32

@@ -331,7 +331,8 @@ type socketRequest struct {
 	Tgid      uint32
 	Tid       uint32
 	Sampled   uint32
-	Stated    uint32
+	Stated    uint16
+	Sent      uint16
 }
 
 type socketRole uint8
@@ -513,6 +514,7 @@ type socketThread struct {
 	Request     uint64
 	Inherited   uint64
 	Reading     uint64
+	Switches    uint64
 	Receiving   uint64
 	Sending     uint64
 	Multiplexes uint32

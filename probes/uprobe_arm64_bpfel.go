@@ -71,7 +71,8 @@ type uprobeRequest struct {
 	Tgid      uint32
 	Tid       uint32
 	Sampled   uint32
-	Stated    uint32
+	Stated    uint16
+	Sent      uint16
 }
 
 type uprobeScratch struct {

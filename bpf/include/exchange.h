@@ -110,6 +110,7 @@ __noinline int request_serve(struct hook *h, struct conn *c, bool sampled)
 	r->tid = h->tid;
 	r->sampled = sampled;
 	r->stated = 0;
+	r->sent = 0;
 	r->received = s->carried ? context_hash(&s->header) : 0;
 	r->line = t->flags & TARGET_PROXY ? line_hash(h->slot) : 0;
 	request_open(r, id);

@@ -203,6 +203,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct signal_struct *signal;
 	struct mm_struct *mm;
+	unsigned long nvcsw;
 	struct thread_struct thread;
 	char comm[16];
 } __relocated;

@@ -8,7 +8,9 @@
  * itself (health checks). So besides the line being that of exactly one open
  * request, and never seen without any,
  *   - nginx, which deals with one event to its end before the next, must have read
- *     that very request last, or when it opened this connection;
+ *     that very request last, or when it opened this connection, and not have slept
+ *     since: what a timer wakes was read long before. And it sends it on once: what
+ *     is tried again elsewhere has no parent;
  *   - of others, which read many and then send many, it must be the only one open.
  * And the process must not serve connections that cannot be read (TLS): what they
  * ask for is unknown.
@@ -45,22 +47,32 @@ static __always_inline bool proxy_is_prompt(__u32 target)
 /* The running thread of a proxy has received: from a client more of a request, or from elsewhere. */
 static __always_inline void proxy_receives(const struct hook *h, const struct conn *c)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct thread *th;
 
 	if (!proxy_is_prompt(h->target))
 		return;
-	th = thread_make(bpf_get_current_task_btf());
-	if (th)
-		th->reading = c->role == ROLE_SERVER ? c->request : 0;
+	th = thread_make(task);
+	if (!th)
+		return;
+	th->reading = c->role == ROLE_SERVER ? c->request : 0;
+	th->switches = task->nvcsw;
+}
+
+/* The request that the running thread of a proxy deals with now; 0: unknown. */
+static __always_inline __u64 proxy_reading(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *th = thread_get(task);
+
+	return th && th->switches == task->nvcsw ? th->reading : 0;
 }
 
 /* The running thread of a proxy connects: on behalf of what it reads. */
 static __always_inline void proxy_connects(__u32 target, struct conn *c)
 {
-	struct thread *th = thread_get(bpf_get_current_task_btf());
-
 	c->outlet.opened = 1;
-	c->outlet.opener = th && proxy_is_prompt(target) ? th->reading : 0;
+	c->outlet.opener = proxy_is_prompt(target) ? proxy_reading() : 0;
 }
 
 /*
@@ -89,11 +101,10 @@ static __always_inline void proxy_blind(const struct hook *h, const struct conn 
 /* Has the running thread read this request last, or when the connection was opened? */
 static __always_inline bool line_is_read(struct conn *c, __u64 id)
 {
-	struct thread *th = thread_get(bpf_get_current_task_btf());
 	bool opened = c->outlet.opened;
 
 	c->outlet.opened = 0; /* what it sends next is on behalf of somebody else */
-	return id == (opened ? c->outlet.opener : th ? th->reading : 0);
+	return id == (opened ? c->outlet.opener : proxy_reading());
 }
 
 /*
@@ -104,6 +115,7 @@ __noinline __u64 line_request(struct hook *h, struct conn *c)
 {
 	struct activity *a = h ? activity_get(h->tgid) : 0;
 	struct like_key key = {};
+	struct request *r;
 	struct like *l;
 	__u8 own = 1;
 	__u64 id;
@@ -120,7 +132,8 @@ __noinline __u64 line_request(struct hook *h, struct conn *c)
 		bpf_map_update_elem(&own_lines, &key, &own, BPF_ANY);
 		return 0;
 	}
-	if (!request_get(id) || bpf_map_lookup_elem(&own_lines, &key)) {
+	r = request_get(id);
+	if (!r || r->sent || bpf_map_lookup_elem(&own_lines, &key)) {
 		stat_add(STAT_AMBIGUOUS);
 		return 0;
 	}
@@ -128,6 +141,7 @@ __noinline __u64 line_request(struct hook *h, struct conn *c)
 		stat_add(STAT_AMBIGUOUS);
 		return 0;
 	}
+	r->sent = 1;
 	return id;
 }
 

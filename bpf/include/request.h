@@ -24,7 +24,8 @@ struct request {
 	__u32 tgid;
 	__u32 tid; /* thread that completed the head */
 	__u32 sampled;
-	__u32 stated; /* its tracestate is kept: state.h */
+	__u16 stated; /* its tracestate is kept: state.h */
+	__u16 sent;   /* a proxy has sent it on: proxy.h */
 };
 
 /* A slot that is being filled. No request has this id: see random_id. */

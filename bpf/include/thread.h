@@ -9,7 +9,8 @@
 struct thread {
 	__u64 request;	   /* id of the server request it read last */
 	__u64 inherited;   /* id of the request its creator served; used once */
-	__u64 reading;	   /* a proxy: the request it received from last, if anything since */
+	__u64 reading;	   /* a proxy: the request it received from last */
+	__u64 switches;	   /* its voluntary context switches then */
 	__u64 receiving;   /* struct sock of a receive under way (kprobe family) */
 	__u64 sending;	   /* struct sock of a send under way (kprobe family) */
 	__u32 multiplexes; /* seen with two open requests: its request proves nothing */
