@@ -25,7 +25,7 @@ type injector struct {
 	groups     cgroups
 	asked      chan uint32 // processes with connections to be looked at
 
-	unread, unsettled atomic.Uint64
+	unattached, unsettled atomic.Uint64
 }
 
 // maxAsked bounds the processes waiting to have their connections looked at. One
@@ -190,7 +190,7 @@ func (i *injector) enter(pid uint32) {
 		return
 	}
 	if err := i.groups.add(pid, i.collection.Programs["sock_ops"]); err != nil {
-		i.unread.Add(1)
+		i.unattached.Add(1)
 		i.log.Debug("a process will carry no context to other hosts", zap.Uint32("pid", pid), zap.Error(err))
 	}
 }

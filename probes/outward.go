@@ -72,6 +72,19 @@ func (o *outward) isOn(rung Rungs) bool {
 	return false
 }
 
+// trying says that it is not decided yet which rungs are in use.
+func (o *outward) trying() bool {
+	if o == nil {
+		return false
+	}
+	select {
+	case <-o.ready:
+		return false
+	default:
+		return true
+	}
+}
+
 // rungs returns the states.
 func (o *outward) rungs() []RungState {
 	if o == nil {

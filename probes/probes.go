@@ -163,6 +163,9 @@ func (p *Probes) Ready() error {
 	if !p.running.Load() {
 		return errors.New("running processes have not been looked at yet")
 	}
+	if p.outward.trying() {
+		return errors.New("the self-tests of propagation to other hosts are under way")
+	}
 	return nil
 }
 

@@ -81,6 +81,10 @@ func (p *Probes) Counts(report func(outcome, reason string, n uint64)) {
 	report("dropped", "go_probe_failed", w.noProbe.Load())
 	report("dropped", "record_malformed", p.malformed.Load())
 	report("dropped", "request_forgotten", p.forgotten.Load())
+	if p.outward != nil && p.outward.injector != nil {
+		report("dropped", "cgroup_not_attached", p.outward.injector.unattached.Load())
+		report("dropped", "connections_not_looked_at", p.outward.injector.unsettled.Load())
+	}
 	var missed uint64
 	for _, run := range p.runs() {
 		missed += run.stats.RecursionMisses
@@ -121,6 +125,9 @@ func (p *Probes) runs() []programRun {
 	if p.uprobes != nil {
 		add(p.uprobes.collection)
 	}
+	if p.outward != nil && p.outward.injector != nil {
+		add(p.outward.injector.collection)
+	}
 	return all
 }
 
@@ -130,6 +137,13 @@ func (p *Probes) Gauges(report func(name, help string, labels map[string]string,
 	report("clew_probes_ring_bytes", "Size of the ring buffer.", nil, float64(p.ring.BufferSize()))
 	report("clew_probes_ring_used_bytes", "Bytes waiting in the ring buffer.", nil, float64(p.ring.AvailableBytes()))
 	report("clew_probes_uprobes", "Go processes with a uprobe.", nil, float64(p.uprobes.count()))
+	for _, s := range p.Rungs() {
+		on := 0.0
+		if s.On {
+			on = 1
+		}
+		report("clew_probes_rung", "Whether a rung of propagation is in use, and why not.", map[string]string{"rung": s.Name, "reason": s.Reason}, on)
+	}
 	for _, run := range p.runs() {
 		labels := map[string]string{"program": run.name, "family": p.Family()}
 		report("clew_probes_bpf_run_seconds", "Run time of a BPF program, if kernel.bpf_stats_enabled.", labels, run.stats.Runtime.Seconds())

@@ -60,6 +60,7 @@ func StartAgent(ctx context.Context, s *Scene, c AgentConfig) (*Agent, error) {
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	env := []string{
 		"CLEW_TARGETS=" + s.Target(),
+		"CLEW_PROPAGATION=local", // the self-tests of the others take a second or more
 		"CLEW_METRICS_ADDR=" + address,
 		"OTEL_BSP_SCHEDULE_DELAY=200", // ms; tests read at once
 	}
