@@ -88,22 +88,23 @@ type socketConn struct {
 			Deferred uint8
 			Pad      [6]uint8
 		}
-		Opener    uint64
-		Seq       uint32
-		Received  uint32
-		At        uint16
-		Header    uint8
-		Option    uint8
-		Member    uint8
-		Carries   uint8
-		Hello     uint8
-		Settled   uint8
-		ZeroCopy  uint8
-		Opened    uint8
-		Answered  uint8
-		Refused   uint8
-		Suspended uint8
-		Pad       [3]uint8
+		Opener      uint64
+		Seq         uint32
+		Received    uint32
+		Retransmits uint32
+		At          uint16
+		Header      uint8
+		Option      uint8
+		Member      uint8
+		Carries     uint8
+		Hello       uint8
+		Settled     uint8
+		ZeroCopy    uint8
+		Opened      uint8
+		Answered    uint8
+		Refused     uint8
+		Suspended   uint8
+		Pad         [7]uint8
 	}
 	Tgid       uint32
 	Writer     uint32
@@ -304,7 +305,7 @@ const (
 type socketOutcome struct {
 	_          structs.HostLayout
 	Answered   uint64
-	Late       uint64
+	Stalled    uint64
 	Unanswered uint64
 }
 

@@ -14,36 +14,39 @@ const guardEvery = 5 * time.Second
 const (
 	harmCount  = 10
 	harmFactor = 3
-	harmShare  = 0.05
+	// Stalls come from the way, which is nearly the same for all.
+	stalledShare = 0.05
+	// Servers that fail are more uneven.
+	unansweredShare = 0.25
 )
 
 // fate is how requests fared: bpf/include/outcome.h.
-type fate struct{ answered, late, unanswered uint64 }
+type fate struct{ answered, stalled, unanswered uint64 }
 
 func (f fate) minus(g fate) fate {
-	return fate{f.answered - g.answered, f.late - g.late, f.unanswered - g.unanswered}
+	return fate{f.answered - g.answered, f.stalled - g.stalled, f.unanswered - g.unanswered}
 }
 
 // worse says in what respect requests fare worse with a rung than without it, ""
-// if in none. Of few requests without it little is known: as much is then allowed
-// as they could hide (Laplace's rule of succession).
+// if in none.
 func (f fate) worse(without fate) string {
-	check := func(what string, bad, all, badWithout, allWithout uint64) string {
-		if bad < harmCount {
-			return ""
-		}
-		share := float64(bad) / float64(all)
-		before := float64(badWithout+1) / float64(allWithout+2)
-		if share <= harmFactor*before+harmShare {
-			return ""
-		}
-		return fmt.Sprintf("%d of %d requests %s, %d of %d without it", bad, all, what, badWithout, allWithout)
+	all, allWithout := f.answered+f.unanswered, without.answered+without.unanswered
+	if exceeds(f.unanswered, all, without.unanswered, allWithout, unansweredShare) {
+		return fmt.Sprintf("%d of %d requests were not answered, %d of %d without it",
+			f.unanswered, all, without.unanswered, allWithout)
 	}
-	if why := check("were not answered", f.unanswered, f.answered+f.unanswered,
-		without.unanswered, without.answered+without.unanswered); why != "" {
-		return why
+	if exceeds(f.stalled, f.answered, without.stalled, without.answered, stalledShare) {
+		return fmt.Sprintf("%d of %d requests had to be sent again, %d of %d without it",
+			f.stalled, f.answered, without.stalled, without.answered)
 	}
-	return check("were answered late", f.late, f.answered, without.late, without.answered)
+	return ""
+}
+
+// exceeds compares two shares. Of few requests without the rung little is known: as
+// much is then allowed as they could hide (Laplace's rule of succession).
+func exceeds(bad, all, badWithout, allWithout uint64, slack float64) bool {
+	before := float64(badWithout+1) / float64(allWithout+2)
+	return bad >= harmCount && float64(bad)/float64(all) > harmFactor*before+slack
 }
 
 // guard compares how requests fare with a rung and without, and takes a rung out
@@ -81,7 +84,7 @@ func (i *injector) fate(class socketClass) fate {
 	}
 	for _, o := range perCPU {
 		sum.answered += o.Answered
-		sum.late += o.Late
+		sum.stalled += o.Stalled
 		sum.unanswered += o.Unanswered
 	}
 	return sum

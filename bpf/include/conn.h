@@ -58,6 +58,7 @@ struct outlet {
 	__u64 opener;		/* a proxy's: the request that it was opened for; 0: unknown */
 	__u32 seq;		/* of the request's first byte */
 	__u32 received;		/* bytes that had been received when it was sent */
+	__u32 retransmits;	/* of the socket, until then */
 	__u16 at;		/* bytes of its request line, behind which a header goes */
 	__u8 header;
 	__u8 option;
@@ -70,7 +71,7 @@ struct outlet {
 	__u8 answered;	/* the peer has said that an agent is there */
 	__u8 refused;	/* options are not sent, and that was counted */
 	__u8 suspended; /* the last request may have ended HTTP here: no headers */
-	__u8 pad[3];
+	__u8 pad[7];
 };
 
 struct conn {

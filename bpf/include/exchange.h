@@ -174,8 +174,10 @@ __noinline int request_begin(struct hook *h, struct conn *c, struct stream *st, 
 		outlet_proven(h, c);
 	} else {
 		mark_leave(h, st->head_seq);
-		if (outward)
+		if (outward) {
+			c->outlet.retransmits = has_seq(h) ? outcome_retransmits(h->sk) : 0;
 			head_leaves(h, c, st, extra);
+		}
 	}
 
 	c->line_len = 0;
@@ -251,7 +253,7 @@ __noinline int response_begin(struct hook *h, struct conn *c, struct stream *st,
 			c->outlet.suspended = 0;
 		outlet_proven(h, c);
 		if (outward && c->role == ROLE_CLIENT)
-			outcome_answered(c, h->now);
+			outcome_answered(h, c);
 	}
 	if (extra) { /* several answers in one segment: user space pairs them */
 		c->unanswered = 0;

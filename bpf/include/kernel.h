@@ -131,6 +131,7 @@ struct tcp_sock {
 	__u32 snd_una;
 	__u32 snd_nxt;
 	__u32 mss_cache;
+	__u32 total_retrans;
 	__u64 bytes_received;
 	__u8 bpf_sock_ops_cb_flags;
 } __relocated;

@@ -6,7 +6,7 @@
 #ifndef CLEW_OUTCOME_H
 #define CLEW_OUTCOME_H
 
-#include "conn.h"
+#include "hook.h"
 
 enum class {
 	CLASS_PLAIN,
@@ -17,12 +17,9 @@ enum class {
 
 struct outcome {
 	__u64 answered;
-	__u64 late;	  /* answered after more than OUTCOME_LATE_NS */
+	__u64 stalled;	  /* of these, after something had to be sent again */
 	__u64 unanswered; /* the connection went before */
 };
-
-/* Longer than any stall that two ends of TCP agree on, but a lost packet. */
-#define OUTCOME_LATE_NS (200ULL * 1000000)
 
 /* Key: enum class. User space reads, nobody deletes. */
 struct {
@@ -41,15 +38,23 @@ static __always_inline struct outcome *outcome_of(const struct conn *c)
 	return bpf_map_lookup_elem(&outcomes, &class);
 }
 
-static __always_inline void outcome_answered(const struct conn *c, __u64 now)
+/* How often the socket has sent something again. A slow server is no reason to, a stall is. */
+static __always_inline __u32 outcome_retransmits(__u64 sock)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sock;
+
+	return BPF_CORE_READ(tp, total_retrans);
+}
+
+static __always_inline void outcome_answered(const struct hook *h, const struct conn *c)
 {
 	struct outcome *o = outcome_of(c);
 
 	if (!o)
 		return;
 	o->answered++;
-	if ((__s64)(now - c->request_ns) > (__s64)OUTCOME_LATE_NS)
-		o->late++;
+	if (has_seq(h) && outcome_retransmits(h->sk) != c->outlet.retransmits)
+		o->stalled++;
 }
 
 static __always_inline void outcome_unanswered(const struct conn *c)

@@ -25,8 +25,8 @@ const (
 func Names() []string { return []string{Headers, TCP} }
 
 // Deadline is the time that a trial has in all. One that finds nothing wrong takes
-// a small part of it.
-const Deadline = 5 * time.Second
+// a small part of it, on a node that has nothing else to do.
+const Deadline = 15 * time.Second
 
 // dying bounds the wait for a killed child.
 const dying = time.Second
