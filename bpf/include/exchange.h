@@ -129,11 +129,22 @@ static __always_inline void answer_awaited(struct hook *h, struct conn *c)
 	c->in.next_seq = BPF_CORE_READ(tp, copied_seq);
 }
 
+/* Notes what is to be known of the request, whose head is in scratch, at its answer. */
+static __always_inline void request_awaits(struct conn *c, const struct scratch *s)
+{
+	__u32 bit = 1u << (c->unanswered & (PIPELINE_MAX - 1));
+
+	c->unanswered++;
+	c->heads = http_is_head(s) ? c->heads | bit : c->heads & ~bit;
+	c->connects = http_is_connect(s) ? c->connects | bit : c->connects & ~bit;
+	c->records = c->recorded ? c->records | bit : c->records & ~bit;
+}
+
 /* The head of a request is complete in scratch; `extra`: another one follows in this segment. */
 __noinline int request_begin(struct hook *h, struct conn *c, struct stream *st, bool extra)
 {
 	struct scratch *s = h ? scratch_get(h->slot) : 0;
-	__u32 bit, copy, flags;
+	__u32 copy, flags;
 	bool sampled;
 
 	if (!s || !c || !st)
@@ -158,11 +169,7 @@ __noinline int request_begin(struct hook *h, struct conn *c, struct stream *st, 
 		c->recorded = sampled;
 	c->extra |= extra;
 
-	bit = 1u << (c->unanswered & (PIPELINE_MAX - 1));
-	c->unanswered++;
-	c->heads = http_is_head(s) ? c->heads | bit : c->heads & ~bit;
-	c->connects = http_is_connect(s) ? c->connects | bit : c->connects & ~bit;
-	c->records = c->recorded ? c->records | bit : c->records & ~bit;
+	request_awaits(c, s);
 
 	__builtin_memcpy(&s->msg.trace, &c->trace, sizeof(c->trace));
 	s->msg.evidence = c->evidence;

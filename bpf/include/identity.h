@@ -89,6 +89,7 @@ __noinline int request_identity(struct hook *h, struct conn *c, __u32 seq, bool 
 {
 	struct scratch *s = h ? scratch_get(h->slot) : 0;
 	__u8 evidence, of_open;
+	bool remote;
 	__u64 id;
 
 	if (!s || !c)
@@ -116,7 +117,9 @@ __noinline int request_identity(struct hook *h, struct conn *c, __u32 seq, bool 
 	}
 	__builtin_memcpy(c->trace.trace_id, s->received.trace_id, 16);
 	__builtin_memcpy(c->trace.parent_id, s->received.span_id, 8);
-	if (s->received.deferred || (evidence == EVIDENCE_HEADER && !parent_based))
+	/* What another host has decided counts only if parents do. */
+	remote = evidence == EVIDENCE_HEADER || evidence == EVIDENCE_TCP_OPTION;
+	if (s->received.deferred || (remote && !parent_based))
 		return ratio_samples(c->trace.trace_id, sample_bound);
 	return s->received.sampled;
 }

@@ -143,7 +143,7 @@ var names = map[string]string{
 // moving are native servers known to hand connections between threads, or to
 // serve many on one, outside the order of their system calls.
 var moving = map[string]bool{
-	"envoy": true, "haproxy": true, "traffic_server": true, "linkerd2-proxy": true, "squid": true, "ztunnel": true,
+	"envoy": true, "haproxy": true, "traffic_server": true, "linkerd2-proxy": true, "squid": true, "varnishd": true, "ztunnel": true,
 }
 
 // proxies are the native programs that pass requests on from event loops of

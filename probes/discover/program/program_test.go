@@ -30,7 +30,7 @@ func TestByName(t *testing.T) {
 		"/usr/sbin/nginx (deleted)":       {Runtime: program.Nginx, Proxy: true, Launcher: true},
 		"/usr/sbin/haproxy":               {Runtime: program.Native, Multiplexes: true, Proxy: true},
 		"/usr/local/bin/envoy":            {Runtime: program.Native, Multiplexes: true, Proxy: true},
-		"/usr/sbin/varnishd":              {Runtime: program.Native, Proxy: true},
+		"/usr/sbin/varnishd":              {Runtime: program.Native, Multiplexes: true, Proxy: true},
 		"/usr/sbin/squid":                 {Runtime: program.Native, Multiplexes: true, Proxy: true},
 		"/usr/local/bin/ztunnel":          {Runtime: program.Native, Multiplexes: true},
 		"/usr/sbin/apache2":               {Runtime: program.Native},
