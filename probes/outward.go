@@ -33,7 +33,7 @@ func startOutward(log *zap.Logger, config Config, set settings, of *attached) *o
 	for _, rung := range outwardRungs {
 		state := RungState{Name: rung.String()}
 		if config.Propagation.all().Has(rung) {
-			state.Reason = "its self-test is under way"
+			state.Trying, state.Reason = true, "its self-test is under way"
 		}
 		o.states = append(o.states, state)
 	}

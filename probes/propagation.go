@@ -138,6 +138,7 @@ type RungState struct {
 	Name   string // as in CLEW_PROPAGATION
 	On     bool
 	Forced bool // on although its self-test failed
+	Trying bool // its self-test is not over
 	// Reason says why the rung is off, or what the self-test of one that is
 	// forced has found; "" if it works, or nobody asked for it.
 	Reason string

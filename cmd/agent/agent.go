@@ -147,29 +147,35 @@ func (a *agent) summary(c config) string {
 // carriers says how context gets from one program to the next, in the words of
 // CLEW_PROPAGATION.
 func carriers(rungs []probes.RungState) string {
-	var used []string
+	var used, tried []string
 	for _, r := range rungs {
 		switch {
+		case r.Trying:
+			tried = append(tried, r.Name)
 		case r.On && r.Forced:
 			used = append(used, r.Name+"!")
 		case r.On:
 			used = append(used, r.Name)
 		}
 	}
+	text := "context goes by " + strings.Join(used, ",")
 	if used == nil {
-		return "context is not passed on"
+		text = "context is not passed on"
 	}
-	return "context goes by " + strings.Join(used, ",")
+	if tried == nil {
+		return text
+	}
+	return text + "; being tried: " + strings.Join(tried, ",")
 }
 
 // logRungs tells of the rungs that are wanted and cannot be had, and of those
-// that are used at somebody's own risk.
+// that are used at somebody's own risk. Of those being tried the probes tell.
 func logRungs(log *zap.Logger, rungs []probes.RungState) {
 	for _, r := range rungs {
 		switch {
 		case r.On && r.Forced:
 			log.Warn("propagation is forced although its self-test fails", zap.String("rung", r.Name), zap.String("reason", r.Reason))
-		case !r.On && r.Reason != "":
+		case !r.On && !r.Trying && r.Reason != "":
 			log.Info("propagation is off", zap.String("rung", r.Name), zap.String("reason", r.Reason))
 		}
 	}

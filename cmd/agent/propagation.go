@@ -121,7 +121,7 @@ func parseRung(text string, mayForce bool) (rung probes.Rungs, force bool, err e
 	rung, ok := probes.ParseRung(strings.TrimSpace(name))
 	switch {
 	case name == "tls":
-		err = errors.New("tls is not supported by this version; requests under TLS are joined by local and by tcp")
+		err = errors.New("tls is not supported by this version, which sees no requests under TLS")
 	case !ok:
 		err = fmt.Errorf("%q is not one of local, headers, tcp, none", text)
 	case force && rung == probes.RungLocal:

@@ -339,6 +339,11 @@ func TestRungsAreTold(t *testing.T) {
 	if got := carriers(rungs[:1]); got != "context is not passed on" {
 		t.Errorf("line %q", got)
 	}
+	trying := probes.RungState{Name: "headers", Trying: true, Reason: "under way"}
+	if got := carriers([]probes.RungState{{Name: "local", On: true}, trying}); got != "context goes by local; being tried: headers" {
+		t.Errorf("line %q", got)
+	}
+	rungs = append(rungs, trying)
 	core, seen := observer.New(zap.InfoLevel)
 	logRungs(zap.New(core), rungs)
 	var told bytes.Buffer
