@@ -222,6 +222,7 @@ type fentryPeer struct {
 	OffUntilNs uint64
 	Sent       uint32
 	Lost       uint32
+	Answers    uint64
 }
 
 type fentryPeerRange struct {

@@ -222,6 +222,7 @@ type injectPeer struct {
 	OffUntilNs uint64
 	Sent       uint32
 	Lost       uint32
+	Answers    uint64
 }
 
 type injectPeerRange struct {

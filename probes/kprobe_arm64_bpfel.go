@@ -222,6 +222,7 @@ type kprobePeer struct {
 	OffUntilNs uint64
 	Sent       uint32
 	Lost       uint32
+	Answers    uint64
 }
 
 type kprobePeerRange struct {

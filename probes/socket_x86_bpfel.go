@@ -314,6 +314,7 @@ type socketPeer struct {
 	OffUntilNs uint64
 	Sent       uint32
 	Lost       uint32
+	Answers    uint64
 }
 
 type socketPeerRange struct {

@@ -33,6 +33,7 @@ struct peer {
 	__u64 off_until_ns;
 	__u32 sent; /* options since it last showed that it reads them */
 	__u32 lost; /* of these, segments that had to be sent again */
+	__u64 answers; /* options it has sent */
 };
 
 /* Losses and silence that make a peer be left alone for PEER_OFF_NS. */
@@ -90,6 +91,20 @@ static __always_inline void peer_answered(const __u8 *addr)
 	p->sent = 0;
 	p->lost = 0;
 	p->off_until_ns = 0;
+	p->answers++;
+}
+
+/*
+ * A connection was lost with the first option on it unanswered: who has never
+ * answered any is not asked again for long. It may be how something on the way
+ * deals with options.
+ */
+static __always_inline void peer_failed(const __u8 *addr)
+{
+	struct peer *p = bpf_map_lookup_elem(&peers, addr);
+
+	if (p && !p->answers)
+		p->off_until_ns = bpf_ktime_get_ns() + PEER_OFF_NS;
 }
 
 /* The request that begins at `seq` may carry its context: see request_leaves(). */

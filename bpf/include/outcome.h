@@ -6,7 +6,7 @@
 #ifndef CLEW_OUTCOME_H
 #define CLEW_OUTCOME_H
 
-#include "hook.h"
+#include "option.h"
 
 enum class {
 	CLASS_PLAIN,
@@ -57,12 +57,18 @@ static __always_inline void outcome_answered(const struct hook *h, const struct 
 		o->stalled++;
 }
 
-static __always_inline void outcome_unanswered(const struct conn *c)
+static __always_inline void outcome_unanswered(const struct hook *h, const struct conn *c)
 {
 	struct outcome *o = outcome_of(c);
+	__u8 addr[16];
+	__u16 port;
 
 	if (o)
 		o->unanswered++;
+	if (c->outlet.option != OPTION_SENT || c->outlet.answered)
+		return;
+	remote_end(h->sk, addr, &port);
+	peer_failed(addr);
 }
 
 #endif

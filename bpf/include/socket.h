@@ -139,7 +139,7 @@ static __always_inline int conn_close(struct sock *sk, struct conn *c, struct ho
 	request_close(c->request);
 	c->request = 0;
 	if (outward && c->unanswered && c->role == ROLE_CLIENT)
-		outcome_unanswered(c);
+		outcome_unanswered(h, c);
 	responses->last_ns = h->now;
 	if (responses->announced || (c->unanswered && (c->records & 1)) || (c->blind && c->recorded) ||
 	    c->wire)
