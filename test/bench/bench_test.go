@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -98,5 +99,18 @@ func TestMedian(t *testing.T) {
 		if got := median(c.values); got != c.want {
 			t.Errorf("median of %v: got %v, want %v", c.values, got, c.want)
 		}
+	}
+}
+
+func TestDrops(t *testing.T) {
+	before := map[string]float64{`clew_a_dropped_total{reason="full"}`: 2}
+	after := map[string]float64{
+		`clew_a_dropped_total{reason="full"}`: 5, `clew_a_dropped_total{reason="new"}`: 1,
+		`clew_a_kept_total{reason="full"}`: 9, `clew_a_dropped_total{reason="inject_own_header"}`: 7,
+		`clew_a_dropped_total{reason="option_no_room"}`: 7, `clew_a_dropped_total{reason="unsampled"}`: 7,
+	}
+	want := map[string]float64{`clew_a_dropped_total{reason="full"}`: 3, `clew_a_dropped_total{reason="new"}`: 1}
+	if got := drops(after, before); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

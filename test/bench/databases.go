@@ -31,7 +31,7 @@ func postgres(ctx context.Context, _ options, scene *rig.Scene) (server, error) 
 	if _, err := generate(scene, "pgbench", append(connection, "-i", "-q", "postgres")...); err != nil {
 		return server{}, err
 	}
-	return server{process: database.Process, load: func(_ context.Context, scene *rig.Scene, duration time.Duration) (load, error) {
+	return server{process: database.Process, load: func(_ context.Context, scene *rig.Scene, _ mode, duration time.Duration) (load, error) {
 		dir, err := os.MkdirTemp(scene.Dir, "pgbench-")
 		if err != nil {
 			return load{}, fmt.Errorf("make a directory for pgbench: %w", err)
@@ -66,7 +66,7 @@ func redis(arguments ...string) func(context.Context, options, *rig.Scene) (serv
 		// It is told a number of requests, no duration: the first runs are short,
 		// and show how many that is.
 		rate := 10_000.0
-		return server{process: database.Process, load: func(_ context.Context, scene *rig.Scene, duration time.Duration) (load, error) {
+		return server{process: database.Process, load: func(_ context.Context, scene *rig.Scene, _ mode, duration time.Duration) (load, error) {
 			requests := int64(rate * duration.Seconds())
 			report, err := generate(scene, "redis-benchmark", append([]string{"-h", "127.0.0.1", "-p", port, "-a", database.Password,
 				"--csv", "-t", "get", "-c", databaseClients, "-n", strconv.FormatInt(requests, 10)}, arguments...)...)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,18 +40,22 @@ type leg struct {
 // measure runs the load once, after a warm-up, with the agent as the mode says.
 func (b *bench) measure(ctx context.Context, m mode) (leg, error) {
 	if !m.agent {
-		return b.stress(ctx, nil, nil)
+		return b.stress(ctx, m, nil, nil)
 	}
 	sink, err := rig.OpenSink(false)
 	if err != nil {
 		return leg{}, err
 	}
 	defer sink.Close()
-	agent, err := rig.StartAgent(ctx, b.scene, rig.AgentConfig{Binary: b.agent, Endpoint: sink.Endpoint, Env: m.env})
+	env := m.env
+	if m.target {
+		env = append(slices.Clone(env), "CLEW_TARGETS="+b.scene.Target()+","+b.target)
+	}
+	agent, err := rig.StartAgent(ctx, b.scene, rig.AgentConfig{Binary: b.agent, Endpoint: sink.Endpoint, Env: env})
 	if err != nil {
 		return leg{}, err
 	}
-	measured, err := b.stress(ctx, agent, sink)
+	measured, err := b.stress(ctx, m, agent, sink)
 	if err != nil {
 		agent.Kill()
 		return leg{}, fmt.Errorf("%w\n%s", err, agent.Errors())
@@ -62,36 +68,36 @@ func (b *bench) measure(ctx context.Context, m mode) (leg, error) {
 }
 
 // stress warms up and measures. The agent and its sink are nil without an agent.
-func (b *bench) stress(ctx context.Context, agent *rig.Agent, sink *rig.Sink) (leg, error) {
-	warmUp, err := b.load(ctx, b.scene, time.Second)
+func (b *bench) stress(ctx context.Context, m mode, agent *rig.Agent, sink *rig.Sink) (leg, error) {
+	warmUp, err := b.warmUp(ctx, m, agent)
 	if err != nil {
 		return leg{}, err
 	}
-	serverBefore, err := b.cpu()
+	cpuBefore, err := b.cpu()
 	if err != nil {
 		return leg{}, err
 	}
 	var before rig.Usage
 	var spansBefore int64
-	var droppedBefore map[string]float64
+	var metricsBefore map[string]float64
 	if agent != nil {
 		if before, err = rig.UsageOf(agent.PID()); err != nil {
 			return leg{}, err
 		}
 		spansBefore = sink.Count()
-		if droppedBefore, err = drops(ctx, agent); err != nil {
+		if metricsBefore, err = agent.Metrics(ctx); err != nil {
 			return leg{}, err
 		}
 	}
-	measured := leg{warmUp: warmUp.requests}
-	if measured.load, err = b.load(ctx, b.scene, b.duration); err != nil {
+	measured := leg{warmUp: warmUp}
+	if measured.load, err = b.load(ctx, b.scene, m, b.duration); err != nil {
 		return leg{}, err
 	}
-	serverAfter, err := b.cpu()
+	cpuAfter, err := b.cpu()
 	if err != nil {
 		return leg{}, err
 	}
-	measured.cpu = (serverAfter - serverBefore) / time.Duration(measured.load.requests)
+	measured.cpu = (cpuAfter - cpuBefore) / time.Duration(measured.load.requests)
 	if agent == nil {
 		return measured, nil
 	}
@@ -101,17 +107,48 @@ func (b *bench) stress(ctx context.Context, agent *rig.Agent, sink *rig.Sink) (l
 	}
 	measured.spans = sink.Count() - spansBefore
 	measured.agentCPU, measured.resident = after.CPU-before.CPU, after.Resident
-	if measured.dropped, err = drops(ctx, agent); err != nil {
+	metrics, err := agent.Metrics(ctx)
+	if err != nil {
 		return leg{}, err
 	}
-	for name, n := range droppedBefore {
-		measured.dropped[name] -= n
+	measured.dropped = drops(metrics, metricsBefore)
+	if n := metrics[m.happens] - metricsBefore[m.happens]; m.happens != "" && n < 0.95*float64(measured.load.requests) {
+		return leg{}, fmt.Errorf("only %.0f of %d requests are counted as %s", n, measured.load.requests, m.happens)
 	}
 	return measured, nil
 }
 
-// cpu is what the server and its workers have used so far.
+// warmUp runs the load for a moment, and as often as it takes for what the mode is
+// about to happen: the agent has to learn. It returns how many requests it took.
+func (b *bench) warmUp(ctx context.Context, m mode, agent *rig.Agent) (int64, error) {
+	var requests int64
+	before := 0.0
+	return requests, rig.Until(ctx, "requests that are "+m.happens, func(ctx context.Context) error {
+		l, err := b.load(ctx, b.scene, m, time.Second)
+		if err != nil {
+			return err
+		}
+		requests += l.requests
+		if m.happens == "" {
+			return nil
+		}
+		metrics, err := agent.Metrics(ctx)
+		n := metrics[m.happens] - before
+		before = metrics[m.happens]
+		if err == nil && n < 0.95*float64(l.requests) {
+			err = fmt.Errorf("only %.0f of %d are", n, l.requests)
+		}
+		return err
+	})
+}
+
+// cpu is what the server and its workers have used so far, or all clients.
 func (b *bench) cpu() (time.Duration, error) {
+	if b.client {
+		// All that this process has started; only clients end meanwhile.
+		usage, err := rig.UsageOf(os.Getpid())
+		return usage.Ended, err
+	}
 	children, err := rig.Children(b.process.PID())
 	if err != nil {
 		return 0, err
@@ -130,21 +167,19 @@ func (b *bench) cpu() (time.Duration, error) {
 	return sum, nil
 }
 
-// drops are the agent's counters of what it lost. What was not sampled is not
-// lost.
-func drops(ctx context.Context, agent *rig.Agent) (map[string]float64, error) {
-	metrics, err := agent.Metrics(ctx)
-	if err != nil {
-		return nil, err
-	}
+// drops are what the agent's counters say that it lost meanwhile. What was not
+// sampled is not lost, nor is what goes without its context.
+func drops(after, before map[string]float64) map[string]float64 {
 	lost := make(map[string]float64)
-	for name, value := range metrics {
-		if strings.Contains(name, "_dropped_total") && !strings.Contains(name, "sampled") {
-			lost[name] = value
+	for name, value := range after {
+		if strings.Contains(name, "_dropped_total") && !notLost.MatchString(name) {
+			lost[name] = value - before[name]
 		}
 	}
-	return lost, nil
+	return lost
 }
+
+var notLost = regexp.MustCompile(`sampled|inject_|option_|join_`)
 
 // machine names the processor count and the kernel.
 func machine() string {

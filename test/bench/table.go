@@ -17,7 +17,7 @@ type result struct {
 	p50, p99          time.Duration
 	p50Ratio          float64
 	p99Ratio          float64
-	cpu, added        time.Duration // of the server for each request; more than without agent
+	cpu, added        time.Duration // of what is measured for each request; more than without agent
 	agentCPU          time.Duration // for each exported span
 	resident          int64
 	spansEach         float64 // spans for each request
@@ -76,7 +76,7 @@ func median(values []float64) float64 {
 
 // print writes the results as a Markdown table, and below it what was lost.
 func print(w io.Writer, results []result) {
-	fmt.Fprintln(w, "| server | agent | requests/s | kept | p50 | p99 | server CPU/request | added | agent CPU/span | agent memory | spans/request | records lost |")
+	fmt.Fprintln(w, "| server | agent | requests/s | kept | p50 | p99 | CPU/request | added | agent CPU/span | agent memory | spans/request | records lost |")
 	fmt.Fprintln(w, "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
 	for _, r := range results {
 		fmt.Fprintf(w, "| %s | %s | %.0f ", r.server, r.mode, r.throughput)

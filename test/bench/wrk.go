@@ -31,7 +31,7 @@ func web(program string) func(context.Context, options, *rig.Scene) (server, err
 		if err != nil {
 			return server{}, err
 		}
-		return server{process: started.Process, load: func(ctx context.Context, _ *rig.Scene, duration time.Duration) (load, error) {
+		return server{process: started.Process, load: func(ctx context.Context, _ *rig.Scene, _ mode, duration time.Duration) (load, error) {
 			return wrk(ctx, started.URL+"/", o.connections, duration)
 		}}, nil
 	}
@@ -39,13 +39,15 @@ func web(program string) func(context.Context, options, *rig.Scene) (server, err
 
 // wrk puts load on a URL. The client runs where nothing is traced.
 func wrk(ctx context.Context, target string, connections int, duration time.Duration) (load, error) {
-	command := exec.CommandContext(ctx, "wrk", "--latency", "-t1", "-c", strconv.Itoa(connections),
-		"-d", strconv.Itoa(int(duration.Seconds()))+"s", target)
-	output, err := command.CombinedOutput()
+	output, err := exec.CommandContext(ctx, "wrk", wrkArguments(target, connections, duration)...).CombinedOutput()
 	if err != nil {
 		return load{}, fmt.Errorf("run wrk: %w\n%s", err, output)
 	}
 	return readWrk(string(output))
+}
+
+func wrkArguments(target string, connections int, duration time.Duration) []string {
+	return []string{"--latency", "-t1", "-c", strconv.Itoa(connections), "-d", strconv.Itoa(int(duration.Seconds())) + "s", target}
 }
 
 // Lines of wrk's report.

@@ -9,14 +9,15 @@ import (
 
 // sweep waits until its standard input ends, which happens when the process
 // that holds the other end closes it or dies in whatever way. Then it kills all
-// that runs in the cgroup $1, removes it, and removes the directory $2. The
-// kernel takes a moment to empty a killed cgroup, hence the repeated rmdir.
+// that runs in the cgroup $1, removes it and those below it, and removes the
+// directory $2. The kernel takes a moment to empty a killed cgroup, hence the
+// repeated rmdir.
 const sweep = `
 read _
 if [ -n "$1" ]; then
 	echo 1 >"$1/cgroup.kill"
 	n=0
-	until rmdir "$1" 2>/dev/null || [ $n -ge 200 ]; do sleep 0.05; n=$((n + 1)); done
+	until rmdir "$1"/*/ 2>/dev/null; rmdir "$1" 2>/dev/null || [ $n -ge 200 ]; do sleep 0.05; n=$((n + 1)); done
 fi
 rm -rf "$2"
 [ -z "$1" ] || [ ! -d "$1" ]

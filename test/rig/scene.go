@@ -7,6 +7,7 @@ package rig
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -25,6 +26,7 @@ type Scene struct {
 
 	mu        sync.Mutex
 	processes []*Process
+	kept      []io.Closer // what hosts are made of
 }
 
 // Open makes a scene. It needs root and a mounted cgroup2 hierarchy.
@@ -78,7 +80,15 @@ func (s *Scene) start(c Command, cgroup int) (*Process, error) {
 	return p, nil
 }
 
-// Close ends every process of the scene and removes its cgroup and directory.
+// keep leaves something open until Close.
+func (s *Scene) keep(c io.Closer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = append(s.kept, c)
+}
+
+// Close ends every process of the scene and removes its cgroup, its hosts and its
+// directory.
 func (s *Scene) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,6 +96,10 @@ func (s *Scene) Close() error {
 		p.Kill()
 	}
 	s.processes = nil
+	for _, c := range s.kept {
+		c.Close()
+	}
+	s.kept = nil
 	s.cgroup.Close()
 	return s.janitor.dismiss()
 }
