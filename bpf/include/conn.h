@@ -62,10 +62,10 @@ struct outlet {
 	__u16 at;		/* bytes of its request line, behind which a header goes */
 	__u8 header;
 	__u8 option;
-	__u8 member;  /* of the sockhash */
-	__u8 carries; /* options may be sent */
-	__u8 hello;   /* a good option came: say once that an agent is here */
-	__u8 settled; /* looked at: see outlet_ask() */
+	__u8 member;	/* of the sockhash */
+	__u8 carries;	/* options may be sent */
+	__u8 hello;	/* a good option came: say once that an agent is here */
+	__u8 settled;	/* looked at: see outlet_ask() */
 	__u8 zero_copy; /* its owner sends without copying, which members do badly */
 	__u8 opened;	/* a proxy's: nothing was sent since `opener` opened it */
 	__u8 answered;	/* the peer has said that an agent is there */

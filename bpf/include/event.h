@@ -40,13 +40,13 @@ enum role {
 /* What ties a request to its parent; order is strength, strongest first. */
 enum evidence {
 	EVIDENCE_NONE,
-	EVIDENCE_HEADER,    /* its bytes carry a traceparent */
-	EVIDENCE_RELAY,	    /* the same, the very one that an open request came with */
-	EVIDENCE_LOCAL,	    /* the client's mark was found by connection and sequence number */
-	EVIDENCE_TCP_OPTION, /* the same, from another host by a TCP option */
-	EVIDENCE_GOROUTINE, /* the goroutine that sends it, or an ancestor, serves the parent */
-	EVIDENCE_THREAD,    /* the thread that sends it serves the parent and nothing else */
-	EVIDENCE_FORK,	    /* the sender was started by a task serving the parent */
+	EVIDENCE_HEADER,       /* its bytes carry a traceparent */
+	EVIDENCE_RELAY,	       /* the same, the very one that an open request came with */
+	EVIDENCE_LOCAL,	       /* the client's mark was found by connection and sequence number */
+	EVIDENCE_TCP_OPTION,   /* the same, from another host by a TCP option */
+	EVIDENCE_GOROUTINE,    /* the goroutine that sends it, or an ancestor, serves the parent */
+	EVIDENCE_THREAD,       /* the thread that sends it serves the parent and nothing else */
+	EVIDENCE_FORK,	       /* the sender was started by a task serving the parent */
 	EVIDENCE_REQUEST_LINE, /* a proxy has one open request with this method and target */
 } __byte;
 

@@ -9,7 +9,7 @@
 #include "carry.h"
 
 /* What an agent that writes and reads options must hear of. */
-#define OPTION_FLAGS                                                                       \
+#define OPTION_FLAGS                                                                 \
 	(BPF_SOCK_OPS_RETRANS_CB_FLAG | BPF_SOCK_OPS_PARSE_UNKNOWN_HDR_OPT_CB_FLAG | \
 	 BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG)
 
@@ -105,7 +105,8 @@ static __always_inline void link_accepted(struct bpf_sock_ops *ops)
 {
 	if (!rung_is_on(RUNG_TCP))
 		return;
-	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_PARSE_UNKNOWN_HDR_OPT_CB_FLAG);
+	bpf_sock_ops_cb_flags_set(ops,
+				  ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_PARSE_UNKNOWN_HDR_OPT_CB_FLAG);
 	option_received(ops);
 }
 

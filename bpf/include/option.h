@@ -31,8 +31,8 @@ struct option {
 /* What is known of a host that options are sent to. */
 struct peer {
 	__u64 off_until_ns;
-	__u32 sent; /* options since it last showed that it reads them */
-	__u32 lost; /* of these, segments that had to be sent again */
+	__u32 sent;    /* options since it last showed that it reads them */
+	__u32 lost;    /* of these, segments that had to be sent again */
 	__u64 answers; /* options it has sent */
 };
 

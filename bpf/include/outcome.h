@@ -32,8 +32,8 @@ struct {
 static __always_inline struct outcome *outcome_of(const struct conn *c)
 {
 	enum class class = c->outlet.header == HEADER_WRITTEN ? CLASS_HEADER
-		      : c->outlet.option == OPTION_SENT	 ? CLASS_OPTION
-							 : CLASS_PLAIN;
+			   : c->outlet.option == OPTION_SENT  ? CLASS_OPTION
+							      : CLASS_PLAIN;
 
 	return bpf_map_lookup_elem(&outcomes, &class);
 }

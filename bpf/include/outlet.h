@@ -160,8 +160,7 @@ __noinline int outlet_ask(struct hook *h, struct conn *c)
 	if ((a->rungs & RUNG_HEADERS) && (h->target & TARGET_HEADERS) && c->role == ROLE_CLIENT && !c->wire)
 		wanted = !c->outlet.member && !c->outlet.zero_copy;
 	if ((a->rungs & RUNG_TCP) && (h->target & TARGET_TCP) &&
-	    !(BPF_CORE_READ(tp, bpf_sock_ops_cb_flags) &
-	      BPF_SOCK_OPS_PARSE_UNKNOWN_HDR_OPT_CB_FLAG)) {
+	    !(BPF_CORE_READ(tp, bpf_sock_ops_cb_flags) & BPF_SOCK_OPS_PARSE_UNKNOWN_HDR_OPT_CB_FLAG)) {
 		remote_end(h->sk, addr, &port);
 		wanted |= peer_allowed(addr);
 	}

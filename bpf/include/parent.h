@@ -82,7 +82,8 @@ static __always_inline __u64 thread_request(const struct target *t, __u32 tgid)
 	if (!th || !request_get(th->request))
 		return 0;
 	a = activity_get(tgid);
-	if (th->multiplexes || (t->flags & TARGET_MULTIPLEXES) || (a && a->blind_until_ns > bpf_ktime_get_ns())) {
+	if (th->multiplexes || (t->flags & TARGET_MULTIPLEXES) ||
+	    (a && a->blind_until_ns > bpf_ktime_get_ns())) {
 		stat_add(STAT_MULTIPLEXED);
 		return 0;
 	}

@@ -32,13 +32,13 @@ enum slot {
 
 /* Where the bytes of a send or receive are in user memory. */
 struct buffer {
-	__u64 base;	 /* flat: address */
-	__u64 iov;	 /* vector: address of the first struct iovec; 0: flat */
-	__u64 segments;	 /* vector: how many */
-	__u64 offset;	 /* vector: bytes of the first one to pass over */
-	__s32 fd;	 /* of the system call; -1: unknown */
-	__u8 kernel_iov; /* vector: the iovecs are in kernel memory */
-	__u8 readable;	 /* base or iov is valid */
+	__u64 base;	  /* flat: address */
+	__u64 iov;	  /* vector: address of the first struct iovec; 0: flat */
+	__u64 segments;	  /* vector: how many */
+	__u64 offset;	  /* vector: bytes of the first one to pass over */
+	__s32 fd;	  /* of the system call; -1: unknown */
+	__u8 kernel_iov;  /* vector: the iovecs are in kernel memory */
+	__u8 readable;	  /* base or iov is valid */
 	__u8 kernel_base; /* flat: in kernel memory */
 	__u8 pad;
 };
