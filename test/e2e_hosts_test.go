@@ -24,7 +24,7 @@ var crossings = []struct{ propagation, peers, evidence string }{
 	{propagation: "none"},
 	{propagation: "headers!", evidence: "header"},
 	{propagation: "tcp", evidence: "tcp-option"},
-	{propagation: "local,headers!,tcp", evidence: "tcp-option"},
+	{propagation: "local,headers!,tcp", evidence: "header"},
 	{propagation: "tcp", peers: "192.0.2.0/24"},
 	{propagation: "headers!; CGROUP -> none"},
 	{propagation: "tcp; CGROUP -> none"},

@@ -35,7 +35,7 @@ var chainRuns = []struct {
 	{name: "local marks, one agent", propagation: "local", together: true, joins: true, evidence: "local"},
 	{name: "headers", propagation: "headers!", joins: true, evidence: "header"},
 	{name: "TCP option", propagation: "tcp", joins: true, evidence: "tcp-option"},
-	{name: "all", propagation: "local,headers!,tcp", joins: true, evidence: "tcp-option"},
+	{name: "all", propagation: "local,headers!,tcp", joins: true, evidence: "header"},
 }
 
 // TestChainOfHosts sends requests through five services in five languages on

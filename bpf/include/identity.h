@@ -42,6 +42,10 @@ static __always_inline __u8 context_received(struct hook *h, struct scratch *s, 
 		stat_add(STAT_EVIDENCE_CONFLICT);
 		return evidence;
 	}
+	/* The header is the stronger evidence, where both say the same. */
+	if (by_mark == EVIDENCE_TCP_OPTION && evidence == EVIDENCE_HEADER &&
+	    !__builtin_memcmp(s->received.span_id, s->other.span_id, 8))
+		return evidence;
 	s->received = s->other;
 	return by_mark;
 }
