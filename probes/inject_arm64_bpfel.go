@@ -220,9 +220,11 @@ type injectOutcome struct {
 type injectPeer struct {
 	_          structs.HostLayout
 	OffUntilNs uint64
-	Sent       uint32
-	Lost       uint32
 	Answers    uint64
+	Sent       uint32
+	Silent     uint32
+	Lost       uint32
+	Pad        uint32
 }
 
 type injectPeerRange struct {

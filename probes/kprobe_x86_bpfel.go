@@ -220,9 +220,11 @@ type kprobeOutcome struct {
 type kprobePeer struct {
 	_          structs.HostLayout
 	OffUntilNs uint64
-	Sent       uint32
-	Lost       uint32
 	Answers    uint64
+	Sent       uint32
+	Silent     uint32
+	Lost       uint32
+	Pad        uint32
 }
 
 type kprobePeerRange struct {

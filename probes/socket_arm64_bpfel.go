@@ -312,9 +312,11 @@ type socketOutcome struct {
 type socketPeer struct {
 	_          structs.HostLayout
 	OffUntilNs uint64
-	Sent       uint32
-	Lost       uint32
 	Answers    uint64
+	Sent       uint32
+	Silent     uint32
+	Lost       uint32
+	Pad        uint32
 }
 
 type socketPeerRange struct {

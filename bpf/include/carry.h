@@ -86,10 +86,8 @@ static __always_inline void option_write(struct bpf_sock_ops *ops)
 			return; /* no room was reserved: another segment */
 		c->outlet.option = OPTION_SENT;
 		stat_add(STAT_OPTION_SENT);
-		if (c->outlet.answered)
-			return;
 		remote_end((__u64)sk, addr, &port);
-		peer_bothered(addr, false);
+		peer_heeds(addr, c->outlet.answered ? PEER_SENT : PEER_SENT_SILENT);
 	} else if (c->outlet.hello && ops->skb_len > ops->skb_data_end - ops->skb_data) {
 		o.len = OPTION_HELLO_LEN;
 		o.exid[1] = OPTION_EXID_HELLO;
@@ -111,7 +109,7 @@ static __always_inline void option_lost(struct bpf_sock_ops *ops)
 	c->outlet.option = OPTION_NONE;
 	stat_add(STAT_OPTION_LOST);
 	remote_end((__u64)sk, addr, &port);
-	peer_bothered(addr, true);
+	peer_heeds(addr, PEER_LOSES);
 }
 
 /* Looks for an option of ours with this ExID; returns its length, or below 0. */

@@ -28,18 +28,23 @@ struct option {
 	__u8 span_id[8];
 };
 
-/* What is known of a host that options are sent to. */
+/* What is known of a host that options are sent to, since it last showed that it reads them. */
 struct peer {
 	__u64 off_until_ns;
-	__u32 sent;    /* options since it last showed that it reads them */
-	__u32 lost;    /* of these, segments that had to be sent again */
-	__u64 answers; /* options it has sent */
+	__u64 answers; /* how often it has ever shown that */
+	__u32 sent;    /* options */
+	__u32 silent;  /* of these, on connections where it has not shown it yet */
+	__u32 lost;    /* of all, segments that had to be sent again */
+	__u32 pad;
 };
 
 /* Losses and silence that make a peer be left alone for PEER_OFF_NS. */
 #define PEER_LOST 3
 #define PEER_SILENT 128
 #define PEER_OFF_NS (600ULL * 1000000000)
+/* Of one that reads options, some are lost by chance: so many, and a quarter, are not. */
+#define PEER_LOST_MANY 16
+#define PEER_LOST_SHARE 4
 
 /*
  * Key: address, IPv4 as v4-mapped IPv6. Put with the first option. LRU: an evicted
@@ -59,8 +64,20 @@ static __always_inline bool peer_is_off(const __u8 *addr)
 	return p && p->off_until_ns > bpf_ktime_get_ns();
 }
 
-/* An option has been sent to the peer, or had to be sent again. */
-static __always_inline void peer_bothered(const __u8 *addr, bool again)
+static __always_inline bool peer_is_bad(const struct peer *p)
+{
+	if (p->answers)
+		return p->lost >= PEER_LOST_MANY && p->lost * PEER_LOST_SHARE >= p->sent;
+	return p->lost >= PEER_LOST || p->silent >= PEER_SILENT;
+}
+
+enum peer_event {
+	PEER_SENT,	  /* an option */
+	PEER_SENT_SILENT, /* an option, on a connection where the peer has not answered any */
+	PEER_LOSES,	  /* its segment had to be sent again */
+};
+
+static __always_inline void peer_heeds(const __u8 *addr, enum peer_event event)
 {
 	struct peer *p = bpf_map_lookup_elem(&peers, addr), fresh = {};
 
@@ -70,18 +87,21 @@ static __always_inline void peer_bothered(const __u8 *addr, bool again)
 		if (!p)
 			return;
 	}
-	if (again)
+	if (event == PEER_LOSES)
 		__sync_fetch_and_add(&p->lost, 1);
 	else
 		__sync_fetch_and_add(&p->sent, 1);
-	if (p->lost < PEER_LOST && p->sent < PEER_SILENT)
+	if (event == PEER_SENT_SILENT)
+		__sync_fetch_and_add(&p->silent, 1);
+	if (!peer_is_bad(p))
 		return;
 	p->sent = 0;
+	p->silent = 0;
 	p->lost = 0;
 	p->off_until_ns = bpf_ktime_get_ns() + PEER_OFF_NS;
 }
 
-/* The peer has sent an option: it reads them, so whatever is lost is lost by chance. */
+/* The peer has sent an option: it reads them. */
 static __always_inline void peer_answered(const __u8 *addr)
 {
 	struct peer *p = bpf_map_lookup_elem(&peers, addr);
@@ -89,6 +109,7 @@ static __always_inline void peer_answered(const __u8 *addr)
 	if (!p)
 		return;
 	p->sent = 0;
+	p->silent = 0;
 	p->lost = 0;
 	p->off_until_ns = 0;
 	p->answers++;
