@@ -120,6 +120,7 @@ static __always_inline bool sock_zero_copy(__u64 sock)
 #ifdef CLEW_NO_SK_STORAGE
 /* kprobe programs share no state with sk_msg and sock_ops. */
 #define outlet_proven(h, c) ((void)(h), (void)(c))
+#define outlet_leaves(h, c) ((void)(h), (void)(c))
 #define outlet_gone(h, c) ((void)(h), (void)(c))
 #else
 /* With a pointer, so that the type is in the BTF from which Go's is generated. */
@@ -174,16 +175,22 @@ static __always_inline void outlet_proven(struct hook *h, struct conn *c)
 		outlet_ask(h, c);
 }
 
-/* The connection has stopped being HTTP, or never was: none of this kind may be a member. */
+/* The connection is not what it was taken for: it must not be a member any more. */
+__noinline int outlet_leaves(struct hook *h, struct conn *c)
+{
+	if (!h || !c || !c->outlet.member)
+		return 0;
+	c->outlet.member = MEMBER_NOT;
+	return settle_tell(h, c, EVENT_LEAVE);
+}
+
+/* It has stopped being HTTP: no connection of this kind may be one. */
 __noinline int outlet_gone(struct hook *h, struct conn *c)
 {
 	if (!h || !c || !outward || c->role != ROLE_CLIENT || !has_seq(h))
 		return 0;
 	destination_speaks(h->sk, SPEAKS_OTHERWISE);
-	if (!c->outlet.member)
-		return 0;
-	c->outlet.member = 0;
-	return settle_tell(h, c, EVENT_LEAVE);
+	return outlet_leaves(h, c);
 }
 #endif
 

@@ -79,7 +79,7 @@ __noinline int wire_found(struct hook *h, struct conn *c, __u32 held)
 static __always_inline void conn_forget(struct hook *h, struct conn *c)
 {
 	stat_add(STAT_RESYNC);
-	outlet_gone(h, c);
+	outlet_leaves(h, c);
 	request_close(c->request);
 	c->request = 0;
 	c->role = ROLE_UNKNOWN;
