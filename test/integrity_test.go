@@ -130,6 +130,7 @@ func (c *comparison) watch(scene *rig.Scene, env ...string) *rig.Agent {
 // compare runs all clients with the agent, and judges.
 func (c *comparison) compare(agent *rig.Agent, shares bool) {
 	c.rig.agent = agent
+	c.able(agent)
 	rows := tabwriter.NewWriter(&c.table, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(rows, "client\trequests\twith header\town context\tdue\tof these with\tdifferences\thung\terrors\t")
 	for i, s := range c.clients {
@@ -160,6 +161,20 @@ func (c *comparison) compare(agent *rig.Agent, shares bool) {
 	c.Logf("\n%s", c.table.String())
 	if err := agent.Stop(); err != nil {
 		c.Errorf("%v\n%s", err, tail(agent.Errors(), 8<<10))
+	}
+}
+
+// able ends the test with the reason if the agent writes no headers here.
+func (c *comparison) able(agent *rig.Agent) {
+	c.Helper()
+	for name, on := range c.metrics(c.T, agent) {
+		if !strings.HasPrefix(name, "clew_probes_rung{") || !strings.Contains(name, `rung="headers"`) || on != 0 {
+			continue
+		}
+		if strings.Contains(name, "not supported") {
+			c.Skipf("headers cannot be written on this kernel: %s", name)
+		}
+		c.Fatalf("the agent writes no headers: %s", name)
 	}
 }
 

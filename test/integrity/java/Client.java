@@ -12,7 +12,7 @@ import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
 
-/** Makes the requests of a plan: Client URL PLAN POOL THREADS. Plan and output: see ../clients.go. */
+/** Makes the requests of a plan: Client URL PLAN POOL THREADS. Plan and output: see ../plan.go and ../outcome.go. */
 public class Client {
     static byte[] pool;
     static HttpClient client;

@@ -1,6 +1,6 @@
 // Makes the requests of a plan: client.js LIBRARY URL PLAN POOL CONNECTIONS.
 //
-// LIBRARY is http or undici. Plan and output: see ../clients.go.
+// LIBRARY is http or undici. Plan and output: see ../plan.go and ../outcome.go.
 'use strict'
 const crypto = require('crypto')
 const fs = require('fs')

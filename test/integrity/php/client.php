@@ -1,6 +1,6 @@
 <?php
 // Makes the requests of a plan: client.php URL PLAN POOL CONNECTIONS.
-// Plan and output: see ../clients.go.
+// Plan and output: see ../plan.go and ../outcome.go.
 [, $url, $planName, $poolName, $connections] = $argv;
 $pool = file_get_contents($poolName);
 $multi = curl_multi_init();

@@ -1,6 +1,6 @@
 """Makes the requests of a plan: client.py LIBRARY URL PLAN POOL THREADS.
 
-LIBRARY is requests, http.client or aiohttp. Plan and output: see ../clients.go.
+LIBRARY is requests, http.client or aiohttp. Plan and output: see ../plan.go and ../outcome.go.
 """
 import asyncio
 import hashlib

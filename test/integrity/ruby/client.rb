@@ -1,5 +1,5 @@
 # Makes the requests of a plan: client.rb URL PLAN POOL THREADS.
-# Plan and output: see ../clients.go.
+# Plan and output: see ../plan.go and ../outcome.go.
 require 'digest'
 require 'net/http'
 
