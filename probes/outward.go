@@ -112,10 +112,12 @@ func (o *outward) run(ctx context.Context) {
 		close(o.ready)
 		return
 	}
-	go o.injector.run(ctx)
+	var looking sync.WaitGroup
+	looking.Go(func() { o.injector.run(ctx) })
 	o.try(ctx)
 	close(o.ready)
 	o.guard(ctx)
+	looking.Wait() // what it uses may be closed then
 }
 
 // try runs the self-tests and turns on, at once, the rungs that may be used: a

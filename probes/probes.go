@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -191,9 +192,11 @@ func (p *Probes) Run(ctx context.Context, out Sinks) error {
 		p.watch.run(ctx, &p.running)
 	}()
 	go p.tend(ctx)
-	go p.outward.run(ctx)
+	var reaching sync.WaitGroup
+	reaching.Go(func() { p.outward.run(ctx) })
 	err := p.read(ctx, &out)
 	<-done
+	reaching.Wait()
 	return err
 }
 

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-
+	"sync"
 	"time"
 	"unsafe"
 
@@ -123,9 +123,11 @@ func (i *injector) listen(ctx context.Context, events *ebpf.Map) (done chan stru
 		return nil, fmt.Errorf("open ring buffer: %w", err)
 	}
 	done = make(chan struct{})
-	go i.run(ctx)
+	var looking sync.WaitGroup
+	looking.Go(func() { i.run(ctx) })
 	go func() {
 		defer close(done)
+		defer looking.Wait() // what it uses may be closed then
 		defer ring.Close()
 		var record ringbuf.Record
 		for ctx.Err() == nil {
