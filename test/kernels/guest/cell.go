@@ -90,7 +90,8 @@ func runCell(c cell) []result {
 	if err := launch(true); err != nil {
 		return []result{{false, "set-up: " + err.Error()}}
 	}
-	a, err := startAgent(c.hooks)
+	// Rung 0 alone: runOutward is about the others.
+	a, err := startAgent(c.hooks, "CLEW_PROPAGATION=local")
 	if err != nil {
 		return []result{{false, "set-up: " + err.Error()}}
 	}

@@ -74,12 +74,14 @@ func runInit() {
 	fmt.Printf("\n%s done %d\n", nonce, out.total)
 }
 
-// runSeries runs every cell of this kernel, one after the other.
+// runSeries runs every cell of this kernel, one after the other; of "6.12/kprobe"
+// that one.
 func runSeries(series string, out *reporter) error {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
 		return fmt.Errorf("uname: %w", err)
 	}
+	series, hooks, chosen := strings.Cut(series, "/")
 	version, _, _ := strings.Cut(series, "-") // "6.12-arm64"
 	if release := unix.ByteSliceToString(name.Release[:]); !strings.HasPrefix(release, version+".") {
 		return fmt.Errorf("this kernel is %s, not of series %s", release, series)
@@ -93,10 +95,15 @@ func runSeries(series string, out *reporter) error {
 		return err
 	}
 	for _, c := range cells {
-		if c.series == series {
+		if c.series == series && (!chosen || c.hooks == hooks) {
 			fmt.Printf("\nagent| === Linux %s, CLEW_HOOKS=%s\n", c.series, c.hooks)
 			for _, res := range runCell(c) {
 				out.report(c, res)
+			}
+			if c.claims["loads"] {
+				for _, res := range append(runOutward(c), nothingLeft()) {
+					out.report(c, res)
+				}
 			}
 		}
 	}

@@ -191,11 +191,14 @@ func TestMatrix(t *testing.T) {
 
 func TestParseMatrixRefuses(t *testing.T) {
 	for _, bad := range []string{
-		"6.1 fentry yes yes yes yes yes",      // a claim is missing
-		"6.1 fentry yes yes yes yes yes -",    // left open
-		"6.1 fentry no yes - - - -",           // cannot hold
-		"6.1 fentry - - - - - -",              // says nothing
-		"6.1 fentry yes maybe yes yes yes no", // no such word
+		"6.1 fentry yes yes yes yes yes no no on",         // a rung is missing
+		"6.1 fentry yes yes yes yes yes no - on on",       // left open
+		"6.1 fentry yes yes yes yes yes no no on -",       // so is a rung
+		"6.1 fentry no yes - - - - - - -",                 // cannot hold
+		"6.1 fentry no - - - - - - on -",                  // nor can a rung
+		"6.1 fentry - - - - - - - - -",                    // says nothing
+		"6.1 fentry yes maybe yes yes yes no no on on",    // no such word
+		"6.1 fentry yes yes yes yes yes no no on on more", // says too much
 	} {
 		if cells, err := parseMatrix(bad); err == nil {
 			t.Errorf("%q is read as %+v, want an error", bad, cells)

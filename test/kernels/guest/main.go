@@ -16,6 +16,8 @@ func main() {
 	case os.Getpid() == 1:
 		runInit()
 		return
+	case len(os.Args) == 3 && os.Args[1] == "visit":
+		err = visitor(os.Args[2])
 	case len(os.Args) == 4 && os.Args[1] == "serve":
 		err = serve(os.Args[2], os.Args[3])
 	case len(os.Args) >= 3 && os.Args[1] == "get":

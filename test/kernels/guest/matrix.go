@@ -6,14 +6,15 @@ import (
 )
 
 // columns are the claims of matrix.txt behind series and hooks, in its order.
-var columns = []string{"loads", "local", "goroutine", "pooled", "thread", "fork"}
+var columns = []string{"loads", "local", "goroutine", "pooled", "thread", "fork", "old"}
 
 // cell is one line of matrix.txt: what one family of triggers is claimed to do
 // on one series of kernels.
 type cell struct {
-	series string          // such as "6.12"
-	hooks  string          // value of CLEW_HOOKS
-	claims map[string]bool // by column; a claim that does not apply is absent
+	series string            // such as "6.12"
+	hooks  string            // value of CLEW_HOOKS
+	claims map[string]bool   // by column; a claim that does not apply is absent
+	rungs  map[string]string // by rung: rungIsOn, or a word of the reason why not
 }
 
 // parseMatrix reads matrix.txt. Every line must be complete: a claim that is
@@ -26,10 +27,13 @@ func parseMatrix(text string) ([]cell, error) {
 		if len(fields) == 0 {
 			continue
 		}
-		if len(fields) != len(columns)+2 {
-			return nil, fmt.Errorf("parse matrix line %d: %d fields, want %d", number+1, len(fields), len(columns)+2)
+		if want := len(columns) + len(rungs) + 2; len(fields) != want {
+			return nil, fmt.Errorf("parse matrix line %d: %d fields, want %d", number+1, len(fields), want)
 		}
-		c := cell{series: fields[0], hooks: fields[1], claims: map[string]bool{}}
+		c := cell{series: fields[0], hooks: fields[1], claims: map[string]bool{}, rungs: map[string]string{}}
+		for i, rung := range rungs {
+			c.rungs[rung] = fields[len(columns)+2+i]
+		}
 		for i, column := range columns {
 			switch fields[i+2] {
 			case "yes":
@@ -54,6 +58,11 @@ func (c cell) check() error {
 	loads, said := c.claims["loads"]
 	if !said {
 		return fmt.Errorf("loads must be yes or no")
+	}
+	for _, rung := range rungs {
+		if (c.rungs[rung] == "-") == loads {
+			return fmt.Errorf("%s must be on or a reason where the objects load, - where not", rung)
+		}
 	}
 	for _, column := range columns[1:] {
 		if _, said := c.claims[column]; said != loads {

@@ -19,7 +19,7 @@ import (
 
 // patience bounds every wait. Emulation is slow and the host may be busy: it
 // is there to end a hang, not to judge speed.
-const patience = 120 * time.Second
+const patience = 300 * time.Second
 
 // health is where the agent under test says how it is.
 const health = "127.0.0.1:9464"
@@ -150,10 +150,20 @@ func listening(port int) error {
 	return fmt.Errorf("does not listen on port %d", port)
 }
 
+// says waits until it has said so on stdout.
+func (p *program) says(line string) error {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if strings.Contains(p.output(), line+"\n") {
+			return nil
+		}
+	}
+	return fmt.Errorf("never says %q", line)
+}
+
 // startAgent starts the agent under test with one family of triggers, or with
 // "any" of them, printing spans as JSON.
-func startAgent(hooks string) (*program, error) {
-	env := []string{"CLEW_METRICS_ADDR=" + health}
+func startAgent(hooks string, env ...string) (*program, error) {
+	env = append(env, "CLEW_METRICS_ADDR="+health)
 	if hooks != "any" {
 		env = append(env, "CLEW_HOOKS="+hooks)
 	}
