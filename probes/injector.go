@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"go.uber.org/zap"
+
+	"github.com/clewtrace/clew/probes/discover"
 )
 
 // injector is bpf/inject.bpf.c, and where it is attached.
@@ -45,6 +48,7 @@ func newInjector(log *zap.Logger, set settings, of *attached, peers []netip.Pref
 	i := &injector{
 		log: log, agents: of.collection.Maps["agents"], outcomes: of.collection.Maps["outcomes"], asked: make(chan uint32, maxAsked),
 		verdict: of.verdict(),
+		groups:  cgroups{root: sync.OnceValues(discover.CgroupRoot)},
 	}
 	programs := []string{"sock_ops"}
 	if i.verdict != "" {

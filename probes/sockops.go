@@ -11,8 +11,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
-
-	"github.com/clewtrace/clew/probes/discover"
 )
 
 // cgroups is where the sock_ops program is attached: to the cgroups of the
@@ -21,7 +19,8 @@ import (
 type cgroups struct {
 	mu    sync.Mutex
 	on    bool
-	links map[string]link.Link // by directory; nil until attached
+	links map[string]link.Link   // by directory; nil until attached
+	root  func() (string, error) // directory that paths of cgroups are relative to
 }
 
 // pruneAt is when cgroups that are gone are looked for: a node runs some hundreds.
@@ -33,11 +32,11 @@ func (c *cgroups) add(pid uint32, program *ebpf.Program) error {
 	if err != nil {
 		return err
 	}
-	dir, err := discover.CgroupDir(path)
+	root, err := c.root()
 	if err != nil {
 		return err
 	}
-	return c.addDir(dir, program)
+	return c.addDir(filepath.Join(root, path), program)
 }
 
 func (c *cgroups) addDir(dir string, program *ebpf.Program) error {
